@@ -1,0 +1,50 @@
+# Few commands, the same in the README and in CI. Each sets up what it needs by itself.
+UV_VERSION := 0.13.9
+UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: help setup demo test check bench soak lock clean
+help: ## Show what can be done here
+	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
+
+setup: .venv/.complete ## Make .venv with all that the project needs (the other targets do it by themselves)
+
+demo: setup ## Start a real Kafka and the whole city, play 500 requests through it, stay up until Ctrl-C
+	@$(BIN)/subak demo $(ARGS)
+
+test: setup ## Run the tests, on a real Kafka
+	$(BIN)/python -m pytest $(ARGS)
+
+check: setup ## Lint, types, architecture, published schemas
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/subak schemas check
+
+bench: setup ## Measure: stages against their peers, whole lifecycles, latency
+	$(BIN)/python -m bench $(ARGS)
+
+soak: setup ## The long runs: faults at random moments, hours if you like (ARGS="--minutes 60")
+	$(BIN)/python -m pytest tests -m "soak or slow or not slow" --soak $(ARGS)
+
+lock: .tools/uv/bin/uv ## Resolve requirements.lock anew from pyproject.toml
+	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
+	  --no-emit-index-url --group dev --extra local --extra postgresql -o requirements.lock pyproject.toml
+
+clean: ## Forget the environment and the local bus
+	rm -rf .venv .tools .subak
+
+.venv/.complete: requirements.lock pyproject.toml
+	@command -v uv >/dev/null 2>&1 || test -x .tools/uv/bin/uv || $(MAKE) --no-print-directory .tools/uv/bin/uv
+	@test -x $(BIN)/python || $(UV) venv -q .venv
+	@echo "Installing what requirements.lock names into .venv ..."
+	@$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install -q --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+.tools/uv/bin/uv:
+	@echo "Fetching uv $(UV_VERSION) into .tools ..."
+	@python3 -m venv .tools/uv
+	@.tools/uv/bin/python -m pip install -q --disable-pip-version-check uv==$(UV_VERSION)

@@ -1,0 +1,1 @@
+"""The shared language of the city's agencies."""

@@ -1,0 +1,157 @@
+"""The envelope: one CloudEvent 1.0, its attributes as strings and its data as the bytes that were sent.
+
+A stage routes on attributes and passes the bytes through untouched, so nothing is parsed that nobody asks for.
+On Kafka an event travels in binary mode (`ce_*` headers, `content-type`, the value is the data alone; CloudEvents
+Kafka protocol binding 1.0.2, section 3.2); over HTTP it may arrive in structured mode (`schemas/door.py`).
+Reading here is tolerant: it is for events that the gateway has let in. What arrives from outside goes through
+`schemas/door.py` first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from schemas.failures import Unprocessable
+from schemas.identifiers import new_id
+
+if TYPE_CHECKING:
+    from schemas.registry import EventData
+
+CONTENT_TYPE = "application/json"
+SPEC_VERSION = "1.0"
+HEADER_PREFIX = "ce_"
+
+REQUIRED_ATTRIBUTES = ("id", "type", "source", "subject", "time")
+OPTIONAL_ATTRIBUTES = (
+    "recordedtime",
+    "correlationid",
+    "causationid",
+    "sequence",
+    "recipient",
+    "jurisdiction",
+    "workflowversion",
+    "traceparent",
+    "dataref",
+    "expirytime",
+    "signature",
+)
+"""CloudEvents' registered extensions under their own names (`correlationid` and `causationid`, `sequence`,
+`recordedtime`, `traceparent`, `dataref`, `expirytime`), and Subak's (`recipient`, `jurisdiction`,
+`workflowversion`, `signature`)."""
+
+
+class NotAnEvent(Unprocessable):
+    """A record without the attributes that every event has."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One event. Times are RFC 3339 strings with an offset, exactly as sent; ids are compared as strings."""
+
+    id: str
+    type: str
+    """`subak.<domain>.<event>.v<major>`."""
+    source: str
+    """Who says so: the agency's URI, such as `urn:subak:denpasar:public-works`."""
+    subject: str
+    """The case id, which is also the Kafka key."""
+    time: str
+    """When it happened there (RFC 3339 with an offset)."""
+    data: bytes = b"{}"
+    """The payload, as JSON in UTF-8."""
+    recordedtime: str | None = None
+    """When the sender's outbox took it."""
+    correlationid: str | None = None
+    """The id of the event that set all this off."""
+    causationid: str | None = None
+    """The id of the event that this one answers."""
+    sequence: str | None = None
+    recipient: str | None = None
+    """The one agency that a command is addressed to."""
+    jurisdiction: str | None = None
+    """The area code where the matter lies, such as `51.71.01.1005`."""
+    workflowversion: str | None = None
+    """The workflow and version that the case is pinned to, such as `repair@1`."""
+    traceparent: str | None = None
+    dataref: str | None = None
+    expirytime: str | None = None
+    signature: str | None = None
+
+    @classmethod
+    def of(cls, data: EventData, *, source: str, subject: str, time: str, id: str | None = None) -> Event:
+        """A new event that carries `data`, under the type that the class of `data` is registered with."""
+        return cls(
+            id=id or new_id(),
+            type=data.event_type.name,
+            source=source,
+            subject=subject,
+            time=time,
+            data=data.encode(),
+        )
+
+    def follow(self, cause: Event) -> Event:
+        """This event as a consequence of `cause`: same case and correlation, caused by it. The one way to make one."""
+        return replace(
+            self,
+            subject=cause.subject,
+            correlationid=cause.correlationid or cause.id,
+            causationid=cause.id,
+            jurisdiction=self.jurisdiction or cause.jurisdiction,
+            traceparent=self.traceparent or cause.traceparent,
+        )
+
+    @property
+    def occurred_at(self) -> datetime:
+        """`time`, as an aware datetime."""
+        return datetime.fromisoformat(self.time)
+
+    def headers(self) -> list[tuple[str, bytes]]:
+        """The Kafka headers of binary mode, in a fixed order."""
+        headers = [
+            ("ce_specversion", b"1.0"),
+            ("ce_id", self.id.encode()),
+            ("ce_type", self.type.encode()),
+            ("ce_source", self.source.encode()),
+            ("ce_subject", self.subject.encode()),
+            ("ce_time", self.time.encode()),
+        ]
+        for name in OPTIONAL_ATTRIBUTES:
+            value = getattr(self, name)
+            if value is not None:
+                headers.append(("ce_" + name, value.encode()))
+        headers.append(("content-type", b"application/json"))
+        return headers
+
+    @property
+    def key(self) -> bytes:
+        """The Kafka key: the case id."""
+        return self.subject.encode()
+
+    @classmethod
+    def from_record(cls, headers: Iterable[tuple[str, bytes | None]], value: bytes | None) -> Event:
+        """The event in a Kafka record that has passed the gateway. Headers it does not know are ignored.
+
+        Raises:
+            NotAnEvent: an attribute that every event has is missing or not UTF-8.
+        """
+        try:
+            found = {
+                name[3:]: header.decode()
+                for name, header in headers
+                if header is not None and name[:3] == HEADER_PREFIX
+            }
+            return cls(
+                data=value or b"",
+                **{name: found[name] for name in REQUIRED_ATTRIBUTES},
+                **{name: found[name] for name in OPTIONAL_ATTRIBUTES if name in found},
+            )
+        except (KeyError, UnicodeDecodeError) as error:
+            raise NotAnEvent(f"this record is not an event of the city's log: {error!r}") from error
+
+    def attributes(self) -> dict[str, str]:
+        """All attributes that are set, by CloudEvents name, without the data."""
+        found = {name: getattr(self, name) for name in (*REQUIRED_ATTRIBUTES, *OPTIONAL_ATTRIBUTES)}
+        return {name: value for name, value in found.items() if value is not None}

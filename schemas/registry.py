@@ -1,0 +1,163 @@
+"""The registry: every event type that the city's agencies share, found by its name.
+
+A type is a pydantic class with `@event_type(...)` on it; importing `schemas.types` registers them all. Reading is
+strict at the door (`EventType.read_strictly`: an unknown field is refused) and tolerant behind it (`EventType.read`:
+an unknown field is ignored, or an optional field could never be added).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeVar
+
+from pydantic import ValidationError
+
+from schemas.failures import Misconfigured, Reason, Refused
+from schemas.strict import Strict, duplicate_keys, reasons_of
+
+TYPE_PATTERN = r"^subak\.[a-z]+\.[a-z]+\.v[1-9][0-9]*$"
+_type = re.compile(TYPE_PATTERN)
+
+DATA_BYTES_MAX = 1_048_576
+"""The largest data of one event, in bytes (1 MiB). Larger things travel by `dataref`."""
+
+Kind = Literal["event", "command"]
+
+
+class EventData(Strict):
+    """Base of every event type's data. A subclass carries `@event_type(...)`, and its docstring describes it."""
+
+    event_type: ClassVar[EventType]
+
+    def encode(self) -> bytes:
+        """The data as JSON bytes, without the fields that are null."""
+        return self.__pydantic_serializer__.to_json(self, exclude_none=True)
+
+
+@dataclass(frozen=True, slots=True)
+class EventType:
+    """One shared type: its name, its owner, its class, and how to read it."""
+
+    name: str
+    model: type[EventData]
+    owner: str
+    """Who decides on the schema: an agency's role, or `bus`."""
+    kind: Kind
+    """`event`: a fact, past tense. `command`: an order to one agency, which it may refuse."""
+    opens_case: bool
+    """Whether it may be a case's first event."""
+    publisher: Literal["agency", "bus"]
+    """Whether agencies publish it (the city says which), or Subak's own processes alone."""
+
+    @property
+    def domain(self) -> str:
+        """`request` of `subak.request.submitted.v1`."""
+        return self.name.split(".")[1]
+
+    @property
+    def major(self) -> int:
+        """1 of `subak.request.submitted.v1`."""
+        return int(self.name.rsplit(".v", 1)[1])
+
+    @property
+    def description(self) -> str:
+        """What it says, from the class's docstring."""
+        return (self.model.__doc__ or "").strip()
+
+    def read(self, data: bytes) -> Any:
+        """The data as an instance of `model`, ignoring fields it does not know. For events behind the gateway.
+
+        Raises:
+            Refused: with every reason.
+        """
+        try:
+            return self.model.__pydantic_validator__.validate_json(data, extra="ignore")
+        except ValidationError as error:
+            raise Refused(reasons_of(error)) from error
+
+    def read_strictly(self, data: bytes) -> Any:
+        """The data as an instance of `model`, refusing what the schema does not name. For the door.
+
+        Raises:
+            Refused: with every reason.
+        """
+        if len(data) > DATA_BYTES_MAX:
+            problem = f"the data has {len(data)} bytes, more than {DATA_BYTES_MAX}"
+            raise Refused([Reason("too_large", "data", problem, "Send large content by reference, in dataref.")])
+        try:
+            model = self.model.__pydantic_validator__.validate_json(data)
+        except ValidationError as error:
+            raise Refused(reasons_of(error)) from error
+        if twice := duplicate_keys(data):
+            raise Refused(twice)
+        return model
+
+
+class UnknownType(Refused):
+    """An event type that the registry does not have."""
+
+
+class Registry:
+    """All event types, by name."""
+
+    def __init__(self) -> None:
+        self._types: dict[str, EventType] = {}
+
+    def add(self, event_type: EventType) -> None:
+        """Register a type.
+
+        Raises:
+            Misconfigured: the name is taken, or is not of the form `subak.<domain>.<event>.v<major>`.
+        """
+        if not _type.match(event_type.name):
+            raise Misconfigured(f"{event_type.name!r} is not of the form subak.<domain>.<event>.v<major>")
+        if event_type.name in self._types:
+            raise Misconfigured(f"two classes claim the event type {event_type.name}: keep one")
+        self._types[event_type.name] = event_type
+
+    def get(self, name: str) -> EventType:
+        """The type of that name.
+
+        Raises:
+            UnknownType: naming the nearest that exists.
+        """
+        found = self._types.get(name)
+        if found is None:
+            from difflib import get_close_matches
+
+            near = get_close_matches(name, self._types, n=2, cutoff=0.6)
+            advice = f"Did you mean {' or '.join(near)}?" if near else "`subak schemas list` shows all types."
+            raise UnknownType([Reason("unknown_type", "type", f"there is no event type {name[:200]!r}", advice)])
+        return found
+
+    def __iter__(self) -> Iterator[EventType]:
+        return iter(sorted(self._types.values(), key=lambda event_type: event_type.name))
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._types
+
+
+registry = Registry()
+"""The types of this distribution. `import schemas.types` fills it."""
+
+Model = TypeVar("Model", bound=EventData)
+
+
+def event_type(
+    name: str,
+    *,
+    owner: str,
+    publisher: Literal["agency", "bus"] = "agency",
+    kind: Kind = "event",
+    opens_case: bool = False,
+) -> Callable[[type[Model]], type[Model]]:
+    """Register the class below it as the data of the event type `name`."""
+
+    def register(model: type[Model]) -> type[Model]:
+        model.event_type = EventType(name, model, owner, kind, opens_case, publisher)
+        registry.add(model.event_type)
+        return model
+
+    return register
