@@ -1,0 +1,21 @@
+"""The city's directory: its areas, agencies and services, and who must hear of what."""
+
+from bus.city.directory import City
+from bus.city.load import city_path, load_city
+from bus.city.model import Agency, Area, Bounds, Level, Responsibility, Service, Subscription
+from bus.city.problems import Problem, WrongCity
+
+__all__ = [
+    "Agency",
+    "Area",
+    "Bounds",
+    "City",
+    "Level",
+    "Problem",
+    "Responsibility",
+    "Service",
+    "Subscription",
+    "WrongCity",
+    "city_path",
+    "load_city",
+]

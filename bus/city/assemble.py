@@ -1,0 +1,248 @@
+"""From the entries of the files to the city's values: roles added, rules spread over areas, durations and parents found.
+
+What an entry cannot give is left out and noted; whether the parts fit together is for the checks to say.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from pydantic import ValidationError
+
+from bus.city.directory import City
+from bus.city.files import (
+    AgencyEntry,
+    AgencyForEachEntry,
+    CityEntry,
+    MoneyEntry,
+    RoleEntry,
+    ServiceEntry,
+    SubscriptionEntry,
+    TargetsEntry,
+)
+from bus.city.model import OPERATIONS, REPLAY_REQUESTED, Agency, Area, Bounds, Level, Responsibility, Service, Subscription
+from bus.city.problems import Problems, nearest
+from bus.city.read import AGENCIES, AREAS, SERVICES, CityFiles
+from bus.city.standards import parse_duration
+from schemas.values import Money
+
+TARGETS = tuple(TargetsEntry.model_fields)
+
+_placeholder = re.compile(r"\{(\w*)\}")
+
+
+@dataclass
+class Draft:
+    """A city that is not yet checked."""
+
+    files: CityFiles
+    areas: dict[str, Area] = field(default_factory=dict)
+    agencies: dict[str, Agency] = field(default_factory=dict)
+    services: dict[str, Service] = field(default_factory=dict)
+    agency_ids: set[str] = field(default_factory=set)
+    """The agencies that the file names, those with problems too."""
+    service_codes: set[str] = field(default_factory=set)
+    """The services that the file names, those with problems too."""
+
+    @property
+    def settings(self) -> CityEntry:
+        """What city.toml says."""
+        return self.files.city
+
+    @property
+    def ranks(self) -> dict[str, int]:
+        """Each level's place, 0 the lowest."""
+        return {level.id: rank for rank, level in enumerate(self.settings.level or ())}
+
+    def city(self) -> City:
+        """The city. Only for a draft without problems."""
+        settings = self.settings
+        assert settings.bounds is not None
+        operations = Agency(
+            id=OPERATIONS,
+            name=dict.fromkeys(settings.languages or (), "Subak operations"),
+            level=self.areas[settings.area or ""].level,
+            kind="operations",
+            areas=(settings.area or "",),
+            publishes=(REPLAY_REQUESTED,),
+        )
+        values = settings.model_dump(exclude={"area_separator", "bounds", "level", "languages"})
+        return City(
+            **values,
+            languages=tuple(settings.languages or ()),
+            bounds=Bounds(**settings.bounds.model_dump()),
+            levels=tuple(Level(id=level.id, name=level.name) for level in settings.level or ()),
+            areas=self.areas,
+            agencies={**self.agencies, OPERATIONS: operations},
+            services=self.services,
+        )
+
+
+def assemble(files: CityFiles, problems: Problems) -> Draft:
+    """The parts of the city, as far as the entries give them."""
+    draft = Draft(files)
+    _add_areas(draft, problems)
+    _add_agencies(draft, problems)
+    _add_services(draft, problems)
+    return draft
+
+
+def kebab(name: str) -> str:
+    """A name in kebab-case ASCII, as agency ids are: `Dangin Puri Kelod` gives `dangin-puri-kelod`."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
+
+
+def _add_areas(draft: Draft, problems: Problems) -> None:
+    separator = draft.settings.area_separator
+    codes = {row.code for row in draft.files.areas}
+    for row in draft.files.areas:
+        if row.code in draft.areas:
+            problems.note(AREAS, f'area "{row.code}"', "the code stands twice", "Keep one line for each area.")
+            continue
+        parent = row.parent
+        if parent is None and separator and separator in row.code:
+            parent = row.code.rpartition(separator)[0]
+            while parent not in codes and separator in parent:
+                parent = parent.rpartition(separator)[0]
+        if (row.longitude is None) != (row.latitude is None):
+            problems.note(AREAS, f'area "{row.code}"', "it has half a centroid", "Give longitude and latitude, or neither.")
+        centroid = (row.longitude, row.latitude) if row.longitude is not None and row.latitude is not None else None
+        draft.areas[row.code] = Area(code=row.code, name=row.name, level=row.level, parent=parent, centroid=centroid)
+
+
+def _add_agencies(draft: Draft, problems: Problems) -> None:
+    roles = {role.id: role for role in draft.files.roles}
+    broken_roles = draft.files.broken["role"]
+    draft.agency_ids.update(draft.files.broken["agency"])
+    whole_city = [draft.settings.area] if draft.settings.area else []
+    named = [(f'agency "{entry.id}"', entry) for entry in draft.files.agencies]
+    for rule in draft.files.agencies_for_each:
+        named.extend((f'agency_for_each "{rule.id}"', entry) for entry in _spread(rule, draft, problems))
+    for key, entry in named:
+        if entry.id in draft.agencies:
+            problems.note(AGENCIES, key, f'the id "{entry.id}" stands twice', "Give each agency an id of its own.")
+            continue
+        mine = []
+        for name in entry.roles:
+            if name in roles:
+                mine.append(roles[name])
+            elif name not in broken_roles:
+                problems.note(AGENCIES, f"{key}.roles", f'there is no role "{name}"', nearest(name, roles))
+        draft.agency_ids.add(entry.id)
+        draft.agencies[entry.id] = _agency(entry, mine, whole_city, key, problems)
+
+
+def _spread(rule: AgencyForEachEntry, draft: Draft, problems: Problems) -> Iterable[AgencyEntry]:
+    key = f'agency_for_each "{rule.id}"'
+    places = [area for area in draft.areas.values() if area.level == rule.level]
+    if not places and rule.level in draft.ranks:
+        problems.note(AGENCIES, f"{key}.level", f'no area has the level "{rule.level}"', "Add the areas, or remove the rule.")
+    own = rule.model_dump(exclude={"level", "id", "name", "parent"})
+    for area in places:
+        above = draft.areas.get(area.parent or "")
+        names = {"name": area.name, "parent_name": above.name if above else "", "code": area.code}
+        slugs = {slot: kebab(name) for slot, name in names.items()}
+        yield AgencyEntry(
+            id=_fill(rule.id, slugs, f"{key}.id", problems),
+            name={language: _fill(text, names, f"{key}.name", problems) for language, text in rule.name.items()},
+            parent=_fill(rule.parent, slugs, f"{key}.parent", problems) if rule.parent is not None else None,
+            level=rule.level,
+            areas=[area.code],
+            **own,
+        )
+
+
+def _fill(template: str, values: dict[str, str], key: str, problems: Problems) -> str:
+    def fill(found: re.Match[str]) -> str:
+        slot = found.group(1)
+        if slot not in values:
+            problems.note(AGENCIES, key, f"{{{slot}}} stands for nothing", nearest(slot, values))
+        return values.get(slot, "")
+
+    return _placeholder.sub(fill, template)
+
+
+def _agency(
+    entry: AgencyEntry, roles: list[RoleEntry], whole_city: list[str], key: str, problems: Problems
+) -> Agency:
+    sources = [entry, *roles]
+    return Agency(
+        id=entry.id,
+        name=entry.name,
+        level=entry.level,
+        parent=entry.parent,
+        kind=entry.kind,
+        areas=tuple(entry.areas or whole_city),
+        publishes=tuple(dict.fromkeys(pattern for source in sources for pattern in source.publishes)),
+        subscribes=tuple(_subscription(one) for source in sources for one in source.subscribes),
+        entitlements=tuple(dict.fromkeys(name for source in sources for name in source.entitlements)),
+        approval_threshold=_money(entry.approval_threshold, f"{key}.approval_threshold", problems),
+    )
+
+
+def _subscription(entry: SubscriptionEntry) -> Subscription:
+    services = tuple(entry.services) if entry.services is not None else None
+    return Subscription(types=tuple(entry.types), relation=entry.relation, services=services)
+
+
+def _money(entry: MoneyEntry | None, key: str, problems: Problems) -> Money | None:
+    if entry is None:
+        return None
+    try:
+        return Money.model_validate_json(json.dumps(entry.model_dump()))
+    except ValidationError:
+        problems.note(AGENCIES, key, "this is not an amount of money", 'Write { amount = "2500.00", currency = "USD" }.')
+        return None
+
+
+def _add_services(draft: Draft, problems: Problems) -> None:
+    whole_city = (draft.settings.area,) if draft.settings.area else ()
+    draft.service_codes.update(draft.files.broken["service"])
+    defaults = _durations(draft.files.targets, "targets", problems)
+    for entry in draft.files.services:
+        key = f'service "{entry.service_code}"'
+        if entry.service_code in draft.service_codes:
+            problems.note(SERVICES, key, "the service_code stands twice", "Give each service a code of its own.")
+            continue
+        draft.service_codes.add(entry.service_code)
+        targets = {**defaults, **_durations(entry, key, problems)}
+        for name in TARGETS:
+            if name not in targets and getattr(entry, name) is None and getattr(draft.files.targets, name) is None:
+                problems.note(SERVICES, f"{key}.{name}", "it is missing, and [targets] has none", 'Add it, such as "P3D".')
+        if len(targets) == len(TARGETS):
+            draft.services[entry.service_code] = _service(entry, whole_city, targets)
+
+
+def _service(entry: ServiceEntry, whole_city: tuple[str, ...], targets: dict[str, timedelta]) -> Service:
+    return Service(
+        service_code=entry.service_code,
+        service_name=entry.service_name,
+        description=entry.description,
+        group=entry.group,
+        keywords=tuple(entry.keywords),
+        type=entry.type,
+        responsible=tuple(
+            Responsibility(areas=tuple(one.areas or whole_city), agencies=tuple(one.agencies)) for one in entry.responsible
+        ),
+        **targets,
+    )
+
+
+def _durations(entry: TargetsEntry, key: str, problems: Problems) -> dict[str, timedelta]:
+    found = {}
+    for name in TARGETS:
+        text = getattr(entry, name)
+        if text is None:
+            continue
+        try:
+            found[name] = parse_duration(text)
+        except ValueError as error:
+            fix = 'Write weeks, days, hours and minutes, such as "P3D" or "PT4H".'
+            problems.note(SERVICES, f"{key}.{name}", str(error), fix)
+    return found

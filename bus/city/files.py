@@ -1,0 +1,168 @@
+"""What may stand in a city's files: their keys and the kind of each value, before anything is compared with anything.
+
+`read.py` reads the files into these shapes. A key that is not here is refused, so a slip of the pen cannot
+switch something off in silence.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from bus.city.model import Relation
+from schemas.strict import Strict
+
+
+class BoundsEntry(Strict):
+    """`bounds` in city.toml, in degrees."""
+
+    west: float = Field(ge=-180, le=180)
+    south: float = Field(ge=-90, le=90)
+    east: float = Field(ge=-180, le=180)
+    north: float = Field(ge=-90, le=90)
+
+
+class LevelEntry(Strict):
+    """`[[level]]` in city.toml, from the lowest up."""
+
+    id: str
+    name: dict[str, str]
+
+
+class CityEntry(Strict):
+    """city.toml. All keys may be missing here, so that one slip does not hide the rest; the checks ask for them."""
+
+    id: str | None = None
+    name: dict[str, str] | None = None
+    country: str | None = None
+    timezone: str | None = None
+    currency: str | None = None
+    languages: list[str] | None = Field(default=None, min_length=1)
+    area: str | None = None
+    area_separator: str | None = Field(default=None, min_length=1)
+    """Where a code is cut to find the area that holds it; none where `parent` in areas.csv says it all."""
+    bounds: BoundsEntry | None = None
+    level: list[LevelEntry] | None = Field(default=None, min_length=1)
+    approver: str | None = None
+    citizens_channel: str | None = None
+    default_agency: str | None = None
+    general_service: str | None = None
+
+
+OPTIONAL_CITY_KEYS = frozenset({"area_separator"})
+
+
+class SubscriptionEntry(Strict):
+    """One of `subscribes` of an agency or a role."""
+
+    types: list[str] = Field(min_length=1)
+    relation: Relation
+    services: list[str] | None = None
+
+
+class RoleEntry(Strict):
+    """`[[role]]` in agencies.toml: rights that several agencies have."""
+
+    id: str
+    publishes: list[str] = []
+    subscribes: list[SubscriptionEntry] = []
+    entitlements: list[str] = []
+
+
+class MoneyEntry(Strict):
+    """An amount as in events: a decimal string and a currency."""
+
+    amount: str
+    currency: str
+
+
+class AgencyEntry(Strict):
+    """`[[agency]]` in agencies.toml."""
+
+    id: str
+    name: dict[str, str]
+    level: str
+    parent: str | None = None
+    kind: Literal["agency", "partner"] = "agency"
+    areas: list[str] | None = Field(default=None, min_length=1)
+    """None: the whole city."""
+    roles: list[str] = []
+    publishes: list[str] = []
+    subscribes: list[SubscriptionEntry] = []
+    entitlements: list[str] = []
+    approval_threshold: MoneyEntry | None = None
+
+
+class AgencyForEachEntry(Strict):
+    """`[[agency_for_each]]` in agencies.toml: one agency for each area of a level.
+
+    In `id` and `parent`, `{name}` and `{parent_name}` are the names of the area and of the one that holds it, in kebab-case;
+    in `name` they are as areas.csv has them. `{code}` is the area's code.
+    """
+
+    level: str
+    id: str
+    name: dict[str, str]
+    parent: str | None = None
+    roles: list[str] = []
+    publishes: list[str] = []
+    subscribes: list[SubscriptionEntry] = []
+    entitlements: list[str] = []
+    approval_threshold: MoneyEntry | None = None
+
+
+class AgenciesFile(Strict):
+    """The tables of agencies.toml."""
+
+    role: list[RoleEntry] = []
+    agency: list[AgencyEntry] = []
+    agency_for_each: list[AgencyForEachEntry] = []
+
+
+class ResponsibleEntry(Strict):
+    """`[[service.responsible]]` in services.toml."""
+
+    areas: list[str] | None = Field(default=None, min_length=1)
+    """None: the whole city."""
+    agencies: list[str] = Field(min_length=1)
+
+
+class TargetsEntry(Strict):
+    """`[targets]` in services.toml, and the same keys in a service: ISO 8601 durations."""
+
+    acknowledge_within: str | None = None
+    resolve_within: str | None = None
+    approve_within: str | None = None
+    inspect_within: str | None = None
+    rate_within: str | None = None
+
+
+class ServiceEntry(TargetsEntry):
+    """`[[service]]` in services.toml."""
+
+    service_code: str
+    service_name: dict[str, str]
+    description: dict[str, str] | None = None
+    group: str
+    keywords: list[str] = []
+    type: Literal["realtime", "batch", "blackbox"] = "realtime"
+    responsible: list[ResponsibleEntry] = Field(min_length=1)
+
+
+class ServicesFile(Strict):
+    """The tables of services.toml."""
+
+    targets: TargetsEntry = TargetsEntry()
+    service: list[ServiceEntry] = []
+
+
+class AreaRow(Strict):
+    """A row of areas.csv. Empty cells are left out."""
+
+    code: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    name: str = Field(min_length=1)
+    level: str
+    parent: str | None = None
+    longitude: float | None = Field(default=None, ge=-180, le=180)
+    latitude: float | None = Field(default=None, ge=-90, le=90)

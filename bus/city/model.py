@@ -1,0 +1,142 @@
+"""What a city says of itself: its levels, areas, agencies and services, as frozen values.
+
+Nothing here reads a file or decides: `load.py` makes these values from a city's files, `check.py` proves that they fit
+together, and `directory.py` answers questions about them. Whoever holds one holds something that was checked.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal, NamedTuple
+
+from pydantic import Field
+
+from schemas.strict import Strict
+from schemas.values import Money
+
+AGENCY_ID_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+TYPE_PATTERN_PATTERN = r"^subak\.(\*|[a-z]+\.(\*|[a-z]+\.(\*|v[1-9][0-9]*)))$"
+"""A type's whole name, or its beginning up to a dot and a star: `subak.request.*`, `subak.workorder.completed.v1`."""
+
+RESERVED_AGENCY_IDS = frozenset({"gateway", "workflows", "router", "casebook", "operations"})
+"""Names of the bus's own processes in `source`, and of the operators: no agency may bear one."""
+
+OPERATIONS = "operations"
+"""The operators' own pseudo-agency. The loader adds it to each city."""
+
+REPLAY_REQUESTED = "subak.case.replayrequested.v1"
+"""The one type that `operations` publishes, and that nobody else may."""
+
+PERSONAL = "personal"
+"""The entitlement to read personal fields."""
+
+ENTITLEMENTS = frozenset({PERSONAL})
+
+LocalisedName = dict[str, str]
+"""A name by language (a BCP 47 map), such as `{"id": "Jalan rusak", "en": "Damaged road"}`."""
+
+Relation = Literal["area", "party", "inspector", "all"]
+"""What an agency must be to an event in order to hear of it.
+
+`area`: the event's jurisdiction lies in the agency's areas. `party`: the agency is among the event's `parties`.
+`inspector`: the agency is the one that inspects work in the event's jurisdiction. `all`: every event.
+"""
+
+
+class Bounds(NamedTuple):
+    """The box around a city, in degrees (WGS84). What lies outside is a mistake, such as swapped coordinates."""
+
+    west: float
+    south: float
+    east: float
+    north: float
+
+    def contains(self, longitude: float, latitude: float) -> bool:
+        """Whether the point lies in the box, its edges included."""
+        return self.west <= longitude <= self.east and self.south <= latitude <= self.north
+
+
+class Level(Strict):
+    """One level of government, such as village, city or nation."""
+
+    id: str
+    name: LocalisedName
+
+
+class Area(Strict):
+    """One place with a code of the city's own, such as `51.71.01.1005`."""
+
+    code: str
+    name: str
+    level: str
+    parent: str | None = None
+    """The area that holds this one; None for the outermost."""
+    centroid: tuple[float, float] | None = None
+    """Longitude and latitude of its middle, where the city's file gives them."""
+
+
+class Subscription(Strict):
+    """Which events an agency hears of without being their recipient."""
+
+    types: tuple[str, ...]
+    relation: Relation
+    services: tuple[str, ...] | None = None
+    """Only events about these services; None for all. An event whose service is not told counts as any service."""
+
+    def takes(self, event_type: str) -> bool:
+        """Whether the type is among those subscribed to."""
+        return any(matches(pattern, event_type) for pattern in self.types)
+
+
+class Agency(Strict):
+    """One agency: where it acts, what it may say, what it hears."""
+
+    id: str
+    name: LocalisedName
+    level: str
+    parent: str | None = None
+    """Who an overdue matter of this agency goes to. None: to the city's default agency."""
+    kind: Literal["agency", "partner", "operations"] = "agency"
+    areas: tuple[str, ...]
+    """Where it acts. An area stands for all that lie in it."""
+    publishes: tuple[str, ...] = ()
+    subscribes: tuple[Subscription, ...] = ()
+    entitlements: tuple[str, ...] = ()
+    approval_threshold: Money | None = None
+    """An estimate above this needs the approver's consent. None: no estimate does."""
+
+    def publishes_type(self, event_type: str) -> bool:
+        """Whether one of its patterns covers the type."""
+        return any(matches(pattern, event_type) for pattern in self.publishes)
+
+
+class Responsibility(Strict):
+    """Who is asked about a service in some areas, in the order of asking."""
+
+    areas: tuple[str, ...]
+    agencies: tuple[str, ...]
+
+
+class Service(Strict):
+    """One kind of public service, with Open311's `service_code`, who provides it and within what time."""
+
+    service_code: str
+    service_name: LocalisedName
+    description: LocalisedName | None = None
+    group: str
+    keywords: tuple[str, ...] = ()
+    type: Literal["realtime", "batch", "blackbox"] = "realtime"
+    """Open311's `type`: how soon a request's id is known."""
+    responsible: tuple[Responsibility, ...] = Field(min_length=1)
+    acknowledge_within: timedelta
+    resolve_within: timedelta
+    approve_within: timedelta
+    inspect_within: timedelta
+    rate_within: timedelta
+
+
+def matches(pattern: str, event_type: str) -> bool:
+    """Whether a type pattern covers the event type: the same name, or a beginning that ends in `*`."""
+    if pattern[-1:] == "*":
+        return event_type.startswith(pattern[:-1])
+    return pattern == event_type

@@ -1,0 +1,31 @@
+"""Kafka, as Subak uses it. The only package that imports aiokafka and FastStream."""
+
+from bus.kafka.errors import BrokerUnavailable, Fenced, NotAllowed
+from bus.kafka.lane import LaneSettings
+from bus.kafka.offsets import ToolOffsets, committed, ends
+from bus.kafka.reader import TopicReader, partitions_of
+from bus.kafka.settings import KafkaSettings
+from bus.kafka.stage import Stage, StageSettings
+from bus.kafka.topics import ensure_topics
+from bus.kafka.transactions import TransactionalProducer
+from bus.records import Output, Record, partition_for
+
+__all__ = [
+    "BrokerUnavailable",
+    "Fenced",
+    "KafkaSettings",
+    "LaneSettings",
+    "NotAllowed",
+    "Output",
+    "Record",
+    "Stage",
+    "StageSettings",
+    "ToolOffsets",
+    "TopicReader",
+    "TransactionalProducer",
+    "committed",
+    "ends",
+    "ensure_topics",
+    "partition_for",
+    "partitions_of",
+]

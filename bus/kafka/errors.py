@@ -1,0 +1,51 @@
+"""What Kafka's clients raise, sorted by what the caller should do."""
+
+from __future__ import annotations
+
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    GroupAuthorizationFailedError,
+    InvalidProducerEpoch,
+    KafkaError,
+    ProducerFenced,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+    UnknownTopicOrPartitionError,
+)
+
+from schemas.failures import Misconfigured, Retryable, SubakError
+
+
+class BrokerUnavailable(Retryable):
+    """Kafka did not answer in time. Whether the last transaction stands is unknown until its successor asks."""
+
+
+class Fenced(Retryable):
+    """A newer owner of this transactional id has started: what this one had in hand is void, by design."""
+
+
+class NotAllowed(Misconfigured):
+    """Kafka's ACLs refuse this principal what it asked for."""
+
+
+_REFUSALS = (
+    AuthenticationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+    TransactionalIdAuthorizationFailed,
+)
+
+
+def sorted_error(error: BaseException, doing: str) -> SubakError:
+    """The error of Subak for what a client raised while `doing` (an -ing phrase, for the sentence)."""
+    if isinstance(error, SubakError):
+        return error
+    if isinstance(error, ProducerFenced | InvalidProducerEpoch):
+        return Fenced(f"fenced while {doing}: a newer process has taken over")
+    if isinstance(error, _REFUSALS):
+        return NotAllowed(f"Kafka refused this principal while {doing}: {error!r}. Check its ACLs and credentials.")
+    if isinstance(error, UnknownTopicOrPartitionError):
+        return Misconfigured(f"a topic is missing while {doing}: {error!r}. Create the topics: `subak topics create`.")
+    if isinstance(error, KafkaError | TimeoutError | OSError | AssertionError):
+        return BrokerUnavailable(f"Kafka did not answer while {doing}: {error!r}")
+    raise error

@@ -1,0 +1,329 @@
+"""A lane: one partition number of one stage, from the fence to the commit. It owns its cases whole and alone.
+
+The order on assignment is what makes it exactly-once, and each step needs the one before it:
+1. start the producer of this number: every older owner is fenced, its open transaction aborted;
+2. read memory back from the changelog, which nobody else can write to any more;
+3. take the position from the log (written in the transactions themselves), and seek there;
+4. only then let records in. What came before is dropped, and read again from the position.
+
+After a transaction whose outcome is unknown, the same four steps run again. A lane that is fenced waits for its group to
+say who owns the number now. Nothing here is shared between lanes but the connection that reads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+import msgspec
+
+from bus import metrics
+from bus.kafka.errors import BrokerUnavailable, Fenced
+from bus.kafka.offsets import committed
+from bus.kafka.reader import TopicReader
+from bus.kafka.settings import KafkaSettings
+from bus.kafka.topics import position_key
+from bus.kafka.transactions import TransactionalProducer
+from bus.logic import Decided, Logic
+from bus.logs import get_logger
+from bus.records import Output, Record
+from bus.topics import POSITIONS
+from schemas.failures import Misconfigured, Retryable
+
+log = get_logger("lane")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaneSettings:
+    """How one lane batches and how long it waits."""
+
+    batch_records_max: int = 2000
+    """Records in one transaction. More is faster; an abort repeats at most this many."""
+
+    queue_records_max: int = 8000
+    """Records that may wait in memory before reading of this number pauses; it goes on at half of that."""
+
+    gather_seconds: float = 0.0
+    """Pause before a batch, so that more records come together. 0 is the lowest latency."""
+
+    timer_check_seconds: float = 1.0
+    """How exact timers are."""
+
+    retry_seconds_min: float = 0.2
+    retry_seconds_max: float = 5.0
+    """Pause between attempts while the broker is away: doubles from min to max."""
+
+    fenced_wait_seconds: float = 12.0
+    """How long a fenced lane waits for a rebalance before it claims its number again: two session timeouts."""
+
+    drain_seconds_max: float = 15.0
+    """How long a revocation waits for the batch in hand before it cancels it."""
+
+
+class Source(Protocol):
+    """The stage's consumer, as far as a lane may move it."""
+
+    def seek(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """Read these partitions from these offsets."""
+
+    def pause(self, number: int) -> None:
+        """Read nothing more of this partition number for now."""
+
+    def resume(self, number: int) -> None:
+        """Read this number again."""
+
+
+class Lane:
+    """One partition number's loop: wait, take a batch, decide, commit, apply."""
+
+    def __init__(
+        self,
+        *,
+        stage: str,
+        number: int,
+        topics: frozenset[str],
+        logic: Callable[[int], Logic],
+        source: Source,
+        kafka: KafkaSettings,
+        settings: LaneSettings,
+        on_fatal: Callable[[Exception], None],
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.stage = stage
+        self.number = number
+        self.topics = topics
+        self.ready = False
+        self.last_progress = time.monotonic()
+        """When this lane last committed, or had nothing to do (monotonic seconds)."""
+        self._make_logic = logic
+        self._logic = logic(number)
+        self._source = source
+        self._kafka = kafka
+        self._settings = settings
+        self._on_fatal = on_fatal
+        self._clock = clock
+        self._producer: TransactionalProducer | None = None
+        self._positions: dict[str, int] = {}
+        self._queue: deque[Record] = deque()
+        self._wake = asyncio.Event()
+        self._paused = False
+        self._busy = asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._counts = metrics.LaneMetrics(stage, number)
+
+    def start(self) -> None:
+        """Begin in the background. Records are dropped until the lane is ready."""
+        self._task = asyncio.create_task(self._run(), name=f"{self.stage}-{self.number}")
+
+    def put(self, records: list[Record]) -> None:
+        """Hand over records of this number, in order. Dropped while the lane is not ready: it will seek."""
+        if not self.ready:
+            return
+        self._queue.extend(records)
+        self._wake.set()
+        if not self._paused and len(self._queue) >= self._settings.queue_records_max:
+            self._paused = True
+            self._source.pause(self.number)
+
+    @property
+    def waiting(self) -> int:
+        """Records in memory that no transaction has taken yet."""
+        return len(self._queue)
+
+    async def stop(self) -> None:
+        """Finish the batch in hand, within its deadline, and give the number up."""
+        self.ready = False
+        self._queue.clear()
+        task, self._task = self._task, None
+        if task is not None:
+            try:
+                async with asyncio.timeout(self._settings.drain_seconds_max):
+                    async with self._busy:
+                        task.cancel()
+            except TimeoutError:
+                log.warning("lane_drain_timed_out", stage=self.stage, partition=self.number)
+                task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await self._drop_producer()
+
+    # -- the loop
+
+    async def _run(self) -> None:
+        pause = self._settings.retry_seconds_min
+        while True:
+            try:
+                await self._claim()
+                pause = self._settings.retry_seconds_min
+                await self._work()
+            except Fenced as error:
+                self._counts.fenced.inc()
+                log.warning("lane_fenced", stage=self.stage, partition=self.number, error=str(error))
+                await self._forget(self._settings.fenced_wait_seconds)
+            except Retryable as error:
+                log.warning("lane_retried", stage=self.stage, partition=self.number, error=str(error), pause=pause)
+                await self._forget(pause)
+                pause = min(pause * 2, self._settings.retry_seconds_max)
+            except Exception as error:
+                self.ready = False
+                self._on_fatal(error)
+                return
+
+    async def _forget(self, pause: float) -> None:
+        """Give up what is in hand and wait; the next claim reads it again."""
+        self.ready = False
+        self._queue.clear()
+        await self._drop_producer()
+        await asyncio.sleep(pause)
+
+    async def _drop_producer(self) -> None:
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await producer.stop()
+
+    async def _claim(self) -> None:
+        """The four steps of the module's promise."""
+        began = time.monotonic()
+        producer = TransactionalProducer(self._kafka, transactional_id=f"{self.stage}-{self.number}")
+        await producer.start()
+        self._producer = producer
+        self._logic = self._make_logic(self.number)
+        restored = await self._restore()
+        self._positions = await self._find_positions()
+        self._queue.clear()
+        self._wake.clear()
+        self._source.seek({(topic, self.number): self._positions.get(topic, 0) for topic in self.topics})
+        self._paused = False
+        self._source.resume(self.number)
+        self.ready = True
+        self.last_progress = time.monotonic()
+        log.info(
+            "lane_ready",
+            stage=self.stage,
+            partition=self.number,
+            restored=restored,
+            seconds=round(time.monotonic() - began, 3),
+        )
+
+    async def _restore(self) -> int:
+        topic = self._logic.restores_from
+        if topic is None:
+            return 0
+        reader = TopicReader(self._kafka, name=f"{self.stage}-{self.number}-restore")
+        await reader.start({(topic, self.number): 0})
+        count = 0
+        try:
+            since = self._logic.restores_since_seconds
+            if since is not None:
+                start = int((self._clock().timestamp() - since) * 1000)
+                await reader.seek(await reader.offsets_at(start))
+            else:
+                await reader.seek(await reader.beginning_offsets())
+            async for records in reader.to_end():
+                count += len(records)
+                self._logic.restore(records)
+        finally:
+            await reader.stop()
+        return count
+
+    async def _find_positions(self) -> dict[str, int]:
+        """Where each topic goes on: the copy in the log counts, since it was written with what it covers."""
+        copy = await self._copied_positions()
+        if copy is not None:
+            return copy
+        offsets = await committed(self._kafka, self.stage, [(topic, self.number) for topic in self.topics])
+        known = {topic: offset for (topic, _), offset in offsets.items() if offset is not None}
+        if known:
+            return known
+        raise Misconfigured(
+            f"{self.stage} has no position for partition {self.number}: neither in {POSITIONS} nor among Kafka's "
+            f"group offsets. It will not start over in silence. For a first start run `subak topics create "
+            f"--first-start {self.stage}`, which states that it begins at the beginning."
+        )
+
+    async def _copied_positions(self) -> dict[str, int] | None:
+        key = position_key(self.stage, self.number)
+        reader = TopicReader(self._kafka, name=f"{self.stage}-{self.number}-position")
+        place = (POSITIONS, self.number)
+        await reader.start({place: 0})
+        try:
+            first, end = (await reader.beginning_offsets())[place], (await reader.end_offsets())[place]
+            for start in (max(first, end - 2000), first):
+                await reader.seek({place: start})
+                found = None
+                async for records in reader.to_end():
+                    found = next((record.value for record in reversed(records) if record.key == key), found)
+                if found is not None:
+                    return msgspec.json.decode(found, type=dict[str, int])
+        finally:
+            await reader.stop()
+        return None
+
+    async def _work(self) -> None:
+        settings = self._settings
+        while True:
+            if not self._queue:
+                self.last_progress = time.monotonic()
+                self._wake.clear()
+                await self._wait()
+                if settings.gather_seconds and self._queue:
+                    await asyncio.sleep(settings.gather_seconds)
+            async with self._busy:
+                now = self._clock()
+                due = self._logic.next_due()
+                if due is not None and due <= now:
+                    await self._commit((), self._logic.decide_due(now))
+                if self._queue and self.ready:
+                    await self._batch(now)
+
+    async def _wait(self) -> None:
+        """Until records come, or a timer may be due."""
+        due = self._logic.next_due()
+        pause = None
+        if due is not None:
+            pause = max((due - self._clock()).total_seconds(), 0.0)
+            pause = min(max(pause, 0.01), self._settings.timer_check_seconds)
+        try:
+            async with asyncio.timeout(pause):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    async def _batch(self, now: datetime) -> None:
+        queue = self._queue
+        count = min(len(queue), self._settings.batch_records_max)
+        records = [queue.popleft() for _ in range(count)]
+        if self._paused and len(queue) <= self._settings.queue_records_max // 2:
+            self._paused = False
+            self._source.resume(self.number)
+        await self._commit(records, self._logic.decide(records, now))
+
+    async def _commit(self, records: list[Record] | tuple[()], decided: Decided) -> None:
+        producer = self._producer
+        if producer is None:
+            raise BrokerUnavailable("the lane has no producer")
+        positions = dict(self._positions)
+        for record in records:
+            positions[record.topic] = record.offset + 1
+        moved = {
+            (topic, self.number): offset
+            for topic, offset in positions.items()
+            if self._positions.get(topic) != offset
+        }
+        copy = Output(
+            POSITIONS, position_key(self.stage, self.number), msgspec.json.encode(positions), (), self.number
+        )
+        began = time.perf_counter()
+        try:
+            await producer.commit([*decided.outputs, copy], moved, self.stage)
+        except Retryable:
+            self._counts.aborted.inc()
+            raise
+        self._logic.apply(decided)
+        self._positions = positions
+        self.last_progress = time.monotonic()
+        self._counts.committed(records, decided, time.perf_counter() - began, self._clock().timestamp())

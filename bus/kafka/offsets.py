@@ -1,0 +1,92 @@
+"""Positions of groups and ends of topics, asked once: for relays that start, and for tools that show lag."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Mapping
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+
+from bus.kafka.errors import sorted_error
+from bus.kafka.reader import TopicReader
+from bus.kafka.settings import KafkaSettings
+
+
+@contextlib.asynccontextmanager
+async def admin_client(settings: KafkaSettings, doing: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A client for administration that is closed whatever happens; its errors are sorted."""
+    client = AIOKafkaAdminClient(**settings.client("admin"))
+    try:
+        async with asyncio.timeout(30):
+            await client.start()
+        yield client
+    except Exception as error:
+        raise sorted_error(error, doing) from error
+    finally:
+        with contextlib.suppress(Exception):
+            await client.close()
+
+
+async def committed(
+    settings: KafkaSettings, group: str, partitions: Iterable[tuple[str, int]]
+) -> dict[tuple[str, int], int | None]:
+    """The committed offset of `group` for each partition; None where it has none.
+
+    Raises:
+        BrokerUnavailable: no answer in time.
+    """
+    wanted = [TopicPartition(topic, number) for topic, number in partitions]
+    async with admin_client(settings, f"asking for the offsets of {group}") as client:
+        found = await client.list_consumer_group_offsets(group, partitions=wanted)
+    return {
+        (tp.topic, tp.partition): found[tp].offset if tp in found and found[tp].offset >= 0 else None
+        for tp in wanted
+    }
+
+
+async def ends(settings: KafkaSettings, topics: Iterable[str]) -> dict[tuple[str, int], tuple[int, int]]:
+    """For every partition of `topics`: its oldest offset, and where it ends for a reader of committed records."""
+    reader = TopicReader(settings, name="ends")
+    await reader.start({(topic, number): 0 for topic in topics for number in range(settings.partitions)})
+    try:
+        first, last = await reader.beginning_offsets(), await reader.end_offsets()
+    finally:
+        await reader.stop()
+    return {tp: (first[tp], last[tp]) for tp in last}
+
+
+class ToolOffsets:
+    """Commits positions under a group for tools that look at groups. Nothing of Subak starts from these."""
+
+    def __init__(self, settings: KafkaSettings, group: str) -> None:
+        self._settings = settings
+        self._group = group
+        self._client: AIOKafkaConsumer | None = None
+
+    async def commit(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """Store `positions`.
+
+        Raises:
+            BrokerUnavailable: not stored; the next call brings newer ones.
+        """
+        moved = {TopicPartition(topic, number): offset for (topic, number), offset in positions.items()}
+        try:
+            async with asyncio.timeout(self._settings.request_timeout_seconds):
+                if self._client is None:
+                    client = AIOKafkaConsumer(group_id=self._group, **self._settings.consumer(self._group))
+                    await client.start()
+                    self._client = client
+                self._client.assign(list(moved))
+                await self._client.commit(moved)
+        except Exception as error:
+            await self.stop()
+            raise sorted_error(error, f"storing the positions of {self._group} for tools") from error
+
+    async def stop(self) -> None:
+        """Close the connection."""
+        client, self._client = self._client, None
+        if client is not None:
+            with contextlib.suppress(Exception):
+                await client.stop()

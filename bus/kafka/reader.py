@@ -1,0 +1,174 @@
+"""A reader without a group: it goes where it is told to begin, and its caller keeps the position.
+
+For those whose position lives beside what they write (casebook, inbox), and for whoever reads a topic to its end
+(state, ids of the last day, the operator's `tail`). It sees committed records only and never starts over by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.errors import OffsetOutOfRangeError
+
+from bus.kafka.errors import sorted_error
+from bus.records import Record
+from bus.kafka.settings import KafkaSettings
+from schemas.failures import Misconfigured
+
+if TYPE_CHECKING:
+    from bus.kafka.offsets import ToolOffsets
+
+START_SECONDS_MAX = 60.0
+"""How long the first connection may take before the reader gives up."""
+
+
+def record_of(raw: ConsumerRecord[bytes, bytes]) -> Record:
+    """A client's record as ours."""
+    return Record(raw.topic, raw.partition, raw.offset, raw.timestamp, raw.key, raw.value, raw.headers)
+
+
+class TopicReader:
+    """Reads chosen partitions from chosen offsets."""
+
+    def __init__(self, settings: KafkaSettings, *, name: str) -> None:
+        self.name = name
+        self._settings = settings
+        self._consumer: AIOKafkaConsumer | None = None
+        self._assigned: set[TopicPartition] = set()
+        self._tool_offsets: ToolOffsets | None = None
+
+    async def start(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """Begin to read each (topic, partition) at its offset.
+
+        Raises:
+            BrokerUnavailable: no answer in time.
+            Misconfigured: a topic or partition does not exist.
+        """
+        consumer = AIOKafkaConsumer(group_id=None, **self._settings.consumer(self.name))
+        try:
+            async with asyncio.timeout(START_SECONDS_MAX):
+                await consumer.start()
+                self._assigned = {TopicPartition(topic, number) for topic, number in positions}
+                for topic in {topic for topic, _ in positions}:
+                    await _require(consumer, topic)
+                if self._assigned:
+                    consumer.assign(self._assigned)
+                for (topic, number), offset in positions.items():
+                    consumer.seek(TopicPartition(topic, number), offset)
+        except BaseException as error:
+            with contextlib.suppress(Exception):
+                await consumer.stop()
+            if isinstance(error, Exception):
+                raise sorted_error(error, f"starting the reader {self.name}") from error
+            raise
+        self._consumer = consumer
+
+    async def read(self, *, records_max: int = 1000, wait_seconds: float = 0.2) -> list[Record]:
+        """The next records, in order within each partition; empty when none came within `wait_seconds`.
+
+        Raises:
+            BrokerUnavailable: try again; positions are kept.
+            Misconfigured: the position lies outside what the topic still holds.
+        """
+        try:
+            found = await self._client().getmany(timeout_ms=int(wait_seconds * 1000), max_records=records_max)
+        except OffsetOutOfRangeError as error:
+            raise Misconfigured(
+                f"{self.name} stands at {error.args[0] if error.args else 'a position'}, which its topic no longer "
+                "holds (retention, or a topic made anew). Rebuild from the beginning, or restore the topic."
+            ) from error
+        except Exception as error:
+            raise sorted_error(error, f"reading as {self.name}") from error
+        return [record_of(raw) for raws in found.values() for raw in raws]
+
+    async def to_end(self, *, records_max: int = 5000) -> AsyncIterator[list[Record]]:
+        """All records up to the end as it is now, in parts. Ends also where the last records are only markers."""
+        ends = await self.end_offsets()
+        while await self._behind(ends):
+            records = await self.read(records_max=records_max, wait_seconds=0.1)
+            if records:
+                yield records
+
+    async def _behind(self, ends: Mapping[tuple[str, int], int]) -> bool:
+        client = self._client()
+        for (topic, number), end in ends.items():
+            if await client.position(TopicPartition(topic, number)) < end:
+                return True
+        return False
+
+    async def end_offsets(self) -> dict[tuple[str, int], int]:
+        """Where each partition ends for a reader of committed records (its last stable offset)."""
+        return await self._offsets("end")
+
+    async def beginning_offsets(self) -> dict[tuple[str, int], int]:
+        """The oldest offset that each partition still holds."""
+        return await self._offsets("beginning")
+
+    async def _offsets(self, which: str) -> dict[tuple[str, int], int]:
+        client = self._client()
+        ask = client.end_offsets if which == "end" else client.beginning_offsets
+        try:
+            async with asyncio.timeout(self._settings.request_timeout_seconds * 2):
+                found = await ask(list(self._assigned))
+        except Exception as error:
+            raise sorted_error(error, f"asking for the {which} of topics as {self.name}") from error
+        return {(tp.topic, tp.partition): offset for tp, offset in found.items()}
+
+    async def seek(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """Go on from other offsets."""
+        for (topic, number), offset in positions.items():
+            self._client().seek(TopicPartition(topic, number), offset)
+
+    async def offsets_at(self, timestamp_ms: int) -> dict[tuple[str, int], int]:
+        """The first offset of each partition at or after that moment; its end where nothing is so young."""
+        client = self._client()
+        try:
+            async with asyncio.timeout(self._settings.request_timeout_seconds * 2):
+                found = await client.offsets_for_times({tp: timestamp_ms for tp in self._assigned})
+        except Exception as error:
+            raise sorted_error(error, f"asking for offsets by time as {self.name}") from error
+        ends = await self.end_offsets()
+        return {
+            (tp.topic, tp.partition): at.offset if at is not None else ends[tp.topic, tp.partition]
+            for tp, at in found.items()
+        }
+
+    async def commit_copy(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """Store the positions under the group `name` too, so that tools which look at groups see the lag.
+
+        A copy for the eye: nothing starts from it.
+        """
+        if self._tool_offsets is None:
+            from bus.kafka.offsets import ToolOffsets
+
+            self._tool_offsets = ToolOffsets(self._settings, self.name)
+        await self._tool_offsets.commit(positions)
+
+    async def stop(self) -> None:
+        """Close the connections."""
+        if self._tool_offsets is not None:
+            await self._tool_offsets.stop()
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            with contextlib.suppress(Exception):
+                async with asyncio.timeout(5):
+                    await consumer.stop()
+
+    def _client(self) -> AIOKafkaConsumer:
+        if self._consumer is None:
+            raise Misconfigured(f"the reader {self.name} is not started")
+        return self._consumer
+
+
+async def _require(consumer: AIOKafkaConsumer, topic: str) -> None:
+    """Refuse a topic that does not exist: the client would wait for it in silence."""
+    await consumer._client._wait_on_metadata(topic)
+
+
+def partitions_of(topics: Iterable[str], partitions: int) -> dict[tuple[str, int], int]:
+    """The beginning of every partition of `topics`, as positions for `TopicReader.start`."""
+    return {(topic, number): 0 for topic in topics for number in range(partitions)}

@@ -1,0 +1,116 @@
+"""The topic plan: which topics a bus has and with which settings, created where missing, refused where wrong.
+
+Creating the plan is also the stages' explicit first start: it writes each stage's first position ("the beginning") into
+`city-positions`. A stage that later finds neither a committed offset nor a position knows that something was lost,
+and stops instead of starting over.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, for_code
+
+from bus.kafka.errors import BrokerUnavailable
+from bus.kafka.offsets import admin_client
+from bus.records import Output
+from bus.kafka.settings import KafkaSettings
+from bus.kafka.transactions import TransactionalProducer
+from bus.topics import CASES, CITY_TOPICS, EVENTS, POSITIONS, REJECTED, STAGES, in_topic, out_topic
+from schemas.failures import Misconfigured
+
+RECORD_BYTES_MAX = 1_200_000
+"""One event: 1 MiB of data, and its headers."""
+
+REJECTED_BYTES_MAX = 3_000_000
+"""A rejected record carries the original in base64."""
+
+_WEEKS_2 = str(14 * 24 * 3600 * 1000)
+_COMPACT = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1", "segment.ms": "600000"}
+
+
+def topic_settings(topic: str, min_insync_replicas: int) -> dict[str, str]:
+    """What Kafka must do with `topic`: nothing is ever deleted from the log; what agencies exchange is kept two weeks."""
+    common = {"min.insync.replicas": str(min_insync_replicas), "max.message.bytes": str(RECORD_BYTES_MAX)}
+    if topic in (CASES, POSITIONS):
+        return common | _COMPACT
+    if topic == EVENTS:
+        return common | {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
+    if topic == REJECTED:
+        return common | {"retention.ms": "-1", "max.message.bytes": str(REJECTED_BYTES_MAX)}
+    return common | {"cleanup.policy": "delete", "retention.ms": _WEEKS_2}
+
+
+async def ensure_topics(settings: KafkaSettings, agencies: Iterable[str]) -> list[str]:
+    """Create what is missing of the bus's topics, and check the rest. Returns the names that it created.
+
+    Raises:
+        Misconfigured: a topic has another number of partitions than the bus.
+        BrokerUnavailable: no answer in time; call again.
+    """
+    wanted = [*CITY_TOPICS]
+    for agency in agencies:
+        wanted += (out_topic(agency), in_topic(agency))
+    async with admin_client(settings, "creating the topics") as admin:
+        missing = sorted(set(wanted) - set(await admin.list_topics()))
+        await _check_partitions(admin, settings, [topic for topic in wanted if topic not in missing])
+        await _create(admin, settings, missing)
+    if EVENTS in missing and POSITIONS in missing:
+        await _write_first_positions(settings)
+    return missing
+
+
+async def _check_partitions(admin: AIOKafkaAdminClient, settings: KafkaSettings, topics: list[str]) -> None:
+    if not topics:
+        return
+    for found in await admin.describe_topics(topics):
+        count = len(found["partitions"])
+        if count != settings.partitions:
+            raise Misconfigured(
+                f"the topic {found['topic']} has {count} partitions and the bus {settings.partitions}. All topics of "
+                "a bus have the same, frozen number: set SUBAK_KAFKA_PARTITIONS to what the topics have."
+            )
+
+
+async def _create(admin: AIOKafkaAdminClient, settings: KafkaSettings, topics: list[str]) -> None:
+    new = [
+        NewTopic(
+            topic,
+            num_partitions=settings.partitions,
+            replication_factor=settings.replication_factor,
+            topic_configs=topic_settings(topic, settings.min_insync_replicas),
+        )
+        for topic in topics
+    ]
+    for start in range(0, len(new), 40):
+        answer = await admin.create_topics(new[start : start + 40], timeout_ms=25_000)
+        for name, code, *_ in answer.topic_errors:
+            error = for_code(code)
+            if code and error.__name__ != "TopicAlreadyExistsError":
+                if issubclass(error, KafkaError) and error.retriable:
+                    raise BrokerUnavailable(f"Kafka could not create the topic {name} now: {error.__name__}")
+                raise Misconfigured(f"Kafka refused to create the topic {name}: {error.__name__}: {error.description}")
+
+
+async def _write_first_positions(settings: KafkaSettings) -> None:
+    producer = TransactionalProducer(settings, transactional_id="topics-first-positions")
+    await producer.start()
+    try:
+        await producer.commit(
+            [
+                Output(POSITIONS, position_key(stage, number), json.dumps({}).encode(), (), number)
+                for stage in STAGES
+                for number in range(settings.partitions)
+            ],
+            {},
+            "topics",
+        )
+    finally:
+        await producer.stop()
+
+
+def position_key(stage: str, number: int) -> bytes:
+    """The key in `city-positions` of one stage's position for one partition number."""
+    return f"{stage}/{number}".encode()

@@ -1,0 +1,132 @@
+"""Settings of every process: from the environment (`SUBAK_...`) or a TOML file, read once, unknown keys refused."""
+
+from __future__ import annotations
+
+import os
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from bus.kafka.settings import KafkaSettings
+from schemas.failures import Misconfigured
+
+PREFIX = "SUBAK_"
+
+
+class Settings(BaseSettings):
+    """What a process needs to know. The environment wins over the file that `SUBAK_SETTINGS` names."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, extra="forbid", frozen=True, use_attribute_docstrings=True, env_ignore_empty=True
+    )
+
+    settings: Path | None = None
+    """A TOML file with any of these settings, by the names without the prefix."""
+    home: Path = Path(".subak")
+    """Where the local bus keeps its data, one folder for each city."""
+    city: str = "denpasar"
+    """The city: the name of one that is shipped, or a directory."""
+    kafka_bootstrap_servers: str = ""
+    """An existing Kafka cluster, as `host:port`, several with commas. Empty: the local one."""
+    kafka_partitions: int = Field(default=4, ge=1, le=1000)
+    """Partitions of every topic. Frozen when the topics are created."""
+    kafka_replication_factor: int = Field(default=1, ge=1, le=9)
+    """Copies of every partition: 3 in a city, 1 on one machine. Min ISR is one less."""
+    kafka_session_timeout_seconds: float = Field(default=6.0, ge=1, le=300)
+    """A stage that is silent for so long loses its partitions to another."""
+    kafka_transaction_timeout_seconds: float = Field(default=20.0, ge=1, le=900)
+    """How long the broker keeps a dead process's transaction open."""
+    http_host: str = "127.0.0.1"
+    """Where this process serves /metrics and /health (and the casebook its API). Loopback unless you say otherwise."""
+    http_port: int = Field(default=0, ge=0, le=65535)
+    """Its port; 0 takes a free one."""
+    database_url: str = ""
+    """The process's database, as an SQLAlchemy URL: sqlite:///file or postgresql+psycopg://... Empty: SQLite in `home`."""
+    batch_records_max: int = Field(default=2000, ge=1, le=100_000)
+    """Records in one transaction of a stage. More is faster; an abort repeats at most this many."""
+    remember_ids_seconds: float = Field(default=86_400, ge=60)
+    """How long the gateway remembers event ids to drop what is sent twice."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    """What to log."""
+    log_format: Literal["json", "console"] = "json"
+    """How to log: for machines, or in colours."""
+
+    @property
+    def kafka(self) -> KafkaSettings:
+        """The part that concerns Kafka.
+
+        Raises:
+            Misconfigured: no cluster is named.
+        """
+        if not self.kafka_bootstrap_servers:
+            raise Misconfigured(
+                "no Kafka cluster is named. Start a local bus with `subak up`, or set SUBAK_KAFKA_BOOTSTRAP_SERVERS."
+            )
+        return KafkaSettings(
+            bootstrap_servers=self.kafka_bootstrap_servers,
+            partitions=self.kafka_partitions,
+            replication_factor=self.kafka_replication_factor,
+            session_timeout_seconds=self.kafka_session_timeout_seconds,
+            transaction_timeout_seconds=self.kafka_transaction_timeout_seconds,
+        )
+
+    def database(self, name: str) -> str:
+        """The URL of the database of the process `name`."""
+        if self.database_url:
+            return self.database_url
+        return f"sqlite:///{self.home.resolve() / f'{name}.sqlite3'}"
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *args: Any, **sources: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments first, then the environment, then the file."""
+        environment = sources.get("env_settings", args[0] if args else init_settings)
+        found: tuple[PydanticBaseSettingsSource, ...] = (init_settings, environment)
+        if file := os.environ.get(PREFIX + "SETTINGS"):
+            found = (*found, TomlConfigSettingsSource(settings_cls, Path(file)))
+        return found
+
+
+def read_settings(**known: Any) -> Settings:
+    """The settings of this process. `known` overrides all else.
+
+    Raises:
+        Misconfigured: with every wrong or unknown setting, and the nearest that exists.
+    """
+    problems = [_unknown(name) for name in os.environ if _is_unknown(name)]
+    file = os.environ.get(PREFIX + "SETTINGS")
+    if file and not Path(file).is_file():
+        problems.append(f"SUBAK_SETTINGS names {file}, which is not a file.")
+    try:
+        if not problems:
+            return Settings(**known)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            name = ".".join(str(step) for step in detail["loc"])
+            if detail["type"] == "extra_forbidden":
+                problems.append(_unknown(PREFIX + name.upper()))
+            else:
+                problems.append(f"{PREFIX}{name.upper()}: {detail['msg']} (it is {detail['input']!r}).")
+    except ValueError as error:
+        problems.append(f"{file}: {error}")
+    raise Misconfigured("\n".join(problems))
+
+
+def _is_unknown(name: str) -> bool:
+    return name.startswith(PREFIX) and name.removeprefix(PREFIX).lower() not in Settings.model_fields
+
+
+def _unknown(name: str) -> str:
+    known = [PREFIX + field.upper() for field in Settings.model_fields]
+    near = get_close_matches(name, known, n=1)
+    advice = f"Did you mean {near[0]}?" if near else "The reference lists all: docs/reference/settings.md."
+    return f"there is no setting {name}. {advice}"

@@ -1,0 +1,38 @@
+"""The topics of a bus by name: the one place where names are made. Pure."""
+
+from __future__ import annotations
+
+EVENTS = "city-events"
+"""The city's log: every accepted event, keyed by case, kept for ever."""
+
+CASES = "city-cases"
+"""The state of each case, compacted: what the workflows stage reads back."""
+
+REJECTED = "city-rejected"
+"""What was refused, whole, with the reasons."""
+
+POSITIONS = "city-positions"
+"""Each stage's own copy of its position, compacted: written in the transaction that moves it."""
+
+CITY_TOPICS = (EVENTS, CASES, REJECTED, POSITIONS)
+
+OUTBOXES_PATTERN = r"^agency-[a-z0-9-]+-out$"
+"""Every agency's out topic, as the gateway subscribes."""
+
+STAGES = ("gateway", "workflows", "router")
+"""The processes that consume, decide and produce."""
+
+
+def out_topic(agency: str) -> str:
+    """Where this agency, and nobody else, writes."""
+    return f"agency-{agency}-out"
+
+
+def in_topic(agency: str) -> str:
+    """Where this agency, and nobody else, reads."""
+    return f"agency-{agency}-in"
+
+
+def agency_of_out(topic: str) -> str:
+    """The agency that an out topic belongs to. The topic is the identity: ACLs let no other write there."""
+    return topic.removeprefix("agency-").removesuffix("-out")
