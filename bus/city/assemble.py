@@ -25,11 +25,21 @@ from bus.city.files import (
     SubscriptionEntry,
     TargetsEntry,
 )
-from bus.city.model import OPERATIONS, REPLAY_REQUESTED, Agency, Area, Bounds, Level, Responsibility, Service, Subscription
+from bus.city.model import (
+    OPERATIONS,
+    REPLAY_REQUESTED,
+    Agency,
+    Area,
+    Bounds,
+    Level,
+    Money,
+    Responsibility,
+    Service,
+    Subscription,
+)
 from bus.city.problems import Problems, nearest
 from bus.city.read import AGENCIES, AREAS, SERVICES, CityFiles
 from bus.city.standards import parse_duration
-from schemas.values import Money
 
 TARGETS = tuple(TargetsEntry.model_fields)
 
@@ -111,7 +121,12 @@ def _add_areas(draft: Draft, problems: Problems) -> None:
             while parent not in codes and separator in parent:
                 parent = parent.rpartition(separator)[0]
         if (row.longitude is None) != (row.latitude is None):
-            problems.note(AREAS, f'area "{row.code}"', "it has half a centroid", "Give longitude and latitude, or neither.")
+            problems.note(
+                AREAS,
+                f'area "{row.code}"',
+                "it has half a centroid",
+                "Give longitude and latitude, or neither.",
+            )
         centroid = (row.longitude, row.latitude) if row.longitude is not None and row.latitude is not None else None
         draft.areas[row.code] = Area(code=row.code, name=row.name, level=row.level, parent=parent, centroid=centroid)
 
@@ -142,7 +157,12 @@ def _spread(rule: AgencyForEachEntry, draft: Draft, problems: Problems) -> Itera
     key = f'agency_for_each "{rule.id}"'
     places = [area for area in draft.areas.values() if area.level == rule.level]
     if not places and rule.level in draft.ranks:
-        problems.note(AGENCIES, f"{key}.level", f'no area has the level "{rule.level}"', "Add the areas, or remove the rule.")
+        problems.note(
+            AGENCIES,
+            f"{key}.level",
+            f'no area has the level "{rule.level}"',
+            "Add the areas, or remove the rule.",
+        )
     own = rule.model_dump(exclude={"level", "id", "name", "parent"})
     for area in places:
         above = draft.areas.get(area.parent or "")
@@ -168,9 +188,7 @@ def _fill(template: str, values: dict[str, str], key: str, problems: Problems) -
     return _placeholder.sub(fill, template)
 
 
-def _agency(
-    entry: AgencyEntry, roles: list[RoleEntry], whole_city: list[str], key: str, problems: Problems
-) -> Agency:
+def _agency(entry: AgencyEntry, roles: list[RoleEntry], whole_city: list[str], key: str, problems: Problems) -> Agency:
     sources = [entry, *roles]
     return Agency(
         id=entry.id,
@@ -197,7 +215,9 @@ def _money(entry: MoneyEntry | None, key: str, problems: Problems) -> Money | No
     try:
         return Money.model_validate_json(json.dumps(entry.model_dump()))
     except ValidationError:
-        problems.note(AGENCIES, key, "this is not an amount of money", 'Write { amount = "2500.00", currency = "USD" }.')
+        problems.note(
+            AGENCIES, key, "this is not an amount of money", 'Write { amount = "2500.00", currency = "USD" }.'
+        )
         return None
 
 
@@ -214,7 +234,12 @@ def _add_services(draft: Draft, problems: Problems) -> None:
         targets = {**defaults, **_durations(entry, key, problems)}
         for name in TARGETS:
             if name not in targets and getattr(entry, name) is None and getattr(draft.files.targets, name) is None:
-                problems.note(SERVICES, f"{key}.{name}", "it is missing, and [targets] has none", 'Add it, such as "P3D".')
+                problems.note(
+                    SERVICES,
+                    f"{key}.{name}",
+                    "it is missing, and [targets] has none",
+                    'Add it, such as "P3D".',
+                )
         if len(targets) == len(TARGETS):
             draft.services[entry.service_code] = _service(entry, whole_city, targets)
 
@@ -228,7 +253,8 @@ def _service(entry: ServiceEntry, whole_city: tuple[str, ...], targets: dict[str
         keywords=tuple(entry.keywords),
         type=entry.type,
         responsible=tuple(
-            Responsibility(areas=tuple(one.areas or whole_city), agencies=tuple(one.agencies)) for one in entry.responsible
+            Responsibility(areas=tuple(one.areas or whole_city), agencies=tuple(one.agencies))
+            for one in entry.responsible
         ),
         **targets,
     )

@@ -10,12 +10,11 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from bus.city.lookups import Lookups
-from bus.city.problems import nearest
 from bus.city.model import PERSONAL, Agency, Area, Bounds, Level, LocalisedName, Service
+from bus.city.problems import nearest
+from bus.topics import CITY_TOPICS, in_topic, out_topic
 from schemas.failures import Misconfigured, Reason
 from schemas.strict import Strict
-
-CITY_TOPICS = ("city-events", "city-cases", "city-rejected", "city-positions")
 
 
 class City(Strict):
@@ -119,8 +118,7 @@ class City(Strict):
 
     def topics(self) -> tuple[str, ...]:
         """All topics of this city's bus: the city's own, then each agency's two."""
-        ids = sorted(self.agencies)
-        return (*CITY_TOPICS, *(f"agency-{id}-{way}" for id in ids for way in ("out", "in")))
+        return (*CITY_TOPICS, *(topic(id) for id in sorted(self.agencies) for topic in (out_topic, in_topic)))
 
     def area_at(self, longitude: float, latitude: float) -> str:
         """The area to file a point under: the one with the nearest centroid, or the city's own where the file gives none.
@@ -151,7 +149,5 @@ class City(Strict):
         """
         found = self.agencies.get(agency_id)
         if found is None:
-            raise Misconfigured(
-                f"{self.id} has no agency {agency_id!r}. {nearest(agency_id, self.agencies)}"
-            )
+            raise Misconfigured(f"{self.id} has no agency {agency_id!r}. {nearest(agency_id, self.agencies)}")
         return found

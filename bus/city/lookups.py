@@ -103,7 +103,10 @@ class Lookups:
             return Reason("unknown_agency", "source", problem, "Publish through an agency's own topic.")
         if event_type in registry and registry.get(event_type).publisher == "bus":
             return Reason(
-                "type_not_allowed", "type", f"{event_type} is the bus's own", "No agency publishes it: remove it."
+                "type_not_allowed",
+                "type",
+                f"{event_type} is the bus's own",
+                "No agency publishes it: remove it.",
             )
         if not agency.publishes_type(event_type) or (event_type == REPLAY_REQUESTED and agency_id != OPERATIONS):
             return Reason(

@@ -12,7 +12,6 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from schemas.strict import Strict
-from schemas.values import Money
 
 AGENCY_ID_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 TYPE_PATTERN_PATTERN = r"^subak\.(\*|[a-z]+\.(\*|[a-z]+\.(\*|v[1-9][0-9]*)))$"
@@ -41,6 +40,13 @@ Relation = Literal["area", "party", "inspector", "all"]
 `area`: the event's jurisdiction lies in the agency's areas. `party`: the agency is among the event's `parties`.
 `inspector`: the agency is the one that inspects work in the event's jurisdiction. `all`: every event.
 """
+
+
+class Money(Strict):
+    """An amount in a currency, as in events."""
+
+    amount: str = Field(pattern=r"^-?\d{1,15}(\.\d{1,4})?$")
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
 
 
 class Bounds(NamedTuple):

@@ -56,7 +56,13 @@ class CityFiles:
     targets: TargetsEntry = field(default_factory=TargetsEntry)
     services: list[ServiceEntry] = field(default_factory=list)
     broken: dict[str, set[str]] = field(
-        default_factory=lambda: {"area": set(), "role": set(), "agency": set(), "agency_for_each": set(), "service": set()}
+        default_factory=lambda: {
+            "area": set(),
+            "role": set(),
+            "agency": set(),
+            "agency_for_each": set(),
+            "service": set(),
+        }
     )
     """Names of entries that could not be read, by table."""
 
@@ -74,7 +80,9 @@ def read_files(folder: Path, problems: Problems) -> CityFiles:
         files.agencies_for_each = _entries(AgencyForEachEntry, table, "agency_for_each", AGENCIES, files, problems)
     if (table := read_toml(folder / SERVICES, problems)) is not None:
         _only(table, ("targets", "service"), SERVICES, problems)
-        files.targets = read_shape(TargetsEntry, table.get("targets", {}), SERVICES, "targets", problems) or TargetsEntry()
+        files.targets = (
+            read_shape(TargetsEntry, table.get("targets", {}), SERVICES, "targets", problems) or TargetsEntry()
+        )
         files.services = _entries(ServiceEntry, table, "service", SERVICES, files, problems)
     return files
 
@@ -91,9 +99,7 @@ def read_toml(path: Path, problems: Problems) -> dict[str, Any] | None:
         return None
 
 
-def read_shape(
-    shape: type[Shape], table: object, file: str, key: str, problems: Problems
-) -> Shape | None:
+def read_shape(shape: type[Shape], table: object, file: str, key: str, problems: Problems) -> Shape | None:
     """The table as an instance of the shape; None, with every problem noted, where it does not fit.
 
     A table with nothing worse than unknown keys is read without them.
@@ -122,14 +128,25 @@ def _read_text(path: Path, problems: Problems) -> str | None:
     try:
         return path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        problems.note(path.name, "", "the file is missing", f"Write it in {path.parent}; docs/how-to/describe-a-city.md says how.")
+        problems.note(
+            path.name,
+            "",
+            "the file is missing",
+            f"Write it in {path.parent}; docs/how-to/describe-a-city.md says how.",
+        )
     except (OSError, UnicodeDecodeError) as error:
         problems.note(path.name, "", f"the file cannot be read: {error}", "Make it a readable text file in UTF-8.")
     return None
 
 
 def _note(
-    kind: str, loc: tuple[int | str, ...], message: str, shape: type[BaseModel], file: str, key: str, problems: Problems
+    kind: str,
+    loc: tuple[int | str, ...],
+    message: str,
+    shape: type[BaseModel],
+    file: str,
+    key: str,
+    problems: Problems,
 ) -> None:
     where = path_of(key, loc)
     if kind == "missing":
@@ -137,7 +154,12 @@ def _note(
     elif kind == "extra_forbidden":
         for step in loc[:-1]:
             shape = _NESTED.get(step, shape) if isinstance(step, str) else shape
-        problems.note(file, where, "this key is unknown", f"{nearest(str(loc[-1]), shape.model_fields)} Correct or remove it.")
+        problems.note(
+            file,
+            where,
+            "this key is unknown",
+            f"{nearest(str(loc[-1]), shape.model_fields)} Correct or remove it.",
+        )
     else:
         problems.note(file, where, message[:1].lower() + message[1:], "Correct the value.")
 
@@ -153,7 +175,12 @@ def _entries(
 ) -> list[Shape]:
     rows = table.get(name, [])
     if not isinstance(rows, list):
-        problems.note(file, name, "this is one table where a list of them belongs", f"Write [[{name}]] in double brackets.")
+        problems.note(
+            file,
+            name,
+            "this is one table where a list of them belongs",
+            f"Write [[{name}]] in double brackets.",
+        )
         return []
     found = []
     for number, row in enumerate(rows, start=1):
@@ -207,7 +234,12 @@ def _read_areas(path: Path, broken: set[str], problems: Problems) -> list[AreaRo
 
 def _read_row(cells: dict[str | None, Any], file: str, key: str, problems: Problems) -> AreaRow | None:
     if None in cells:
-        problems.note(file, key, "the line has more cells than the first line has columns", "Quote a name that has a comma.")
+        problems.note(
+            file,
+            key,
+            "the line has more cells than the first line has columns",
+            "Quote a name that has a comma.",
+        )
         return None
     row: dict[str, Any] = {}
     for column, cell in cells.items():
