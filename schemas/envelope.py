@@ -32,6 +32,7 @@ OPTIONAL_ATTRIBUTES = (
     "sequence",
     "recipient",
     "jurisdiction",
+    "parties",
     "workflowversion",
     "traceparent",
     "dataref",
@@ -39,7 +40,7 @@ OPTIONAL_ATTRIBUTES = (
     "signature",
 )
 """CloudEvents' registered extensions under their own names (`correlationid` and `causationid`, `sequence`,
-`recordedtime`, `traceparent`, `dataref`, `expirytime`), and Subak's (`recipient`, `jurisdiction`,
+`recordedtime`, `traceparent`, `dataref`, `expirytime`), and Subak's (`recipient`, `jurisdiction`, `parties`,
 `workflowversion`, `signature`)."""
 
 
@@ -73,6 +74,8 @@ class Event:
     """The one agency that a command is addressed to."""
     jurisdiction: str | None = None
     """The area code where the matter lies, such as `51.71.01.1005`."""
+    parties: str | None = None
+    """The agencies that take part in the case, ids with commas between: who must hear of it. Set by workflows."""
     workflowversion: str | None = None
     """The workflow and version that the case is pinned to, such as `repair@1`."""
     traceparent: str | None = None
@@ -85,7 +88,7 @@ class Event:
         """A new event that carries `data`, under the type that the class of `data` is registered with."""
         return cls(
             id=id or new_id(),
-            type=data.event_type.name,
+            type=data.registered.name,
             source=source,
             subject=subject,
             time=time,
@@ -93,7 +96,10 @@ class Event:
         )
 
     def follow(self, cause: Event) -> Event:
-        """This event as a consequence of `cause`: same case and correlation, caused by it. The one way to make one."""
+        """This event as a consequence of `cause`: same case and correlation, caused by it. The one way to make one.
+
+        What is said to particular agencies (`recipient`, `parties`) is this event's own and is not carried.
+        """
         return replace(
             self,
             subject=cause.subject,

@@ -17,6 +17,9 @@ UUID_PATTERN = r"^[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-
 EVENT_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:~/+=@-]{0,127}$"
 """An event's id: unique within its source (CloudEvents 1.0, `id`). A UUID is best; an agency's own key will do."""
 
+AGENCY_ID_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
+"""An agency's id, in kebab case: `public-works`. At most 64 characters."""
+
 _uuid = re.compile(UUID_PATTERN)
 _event_id = re.compile(EVENT_ID_PATTERN)
 
@@ -35,9 +38,9 @@ def derived_id(cause: str, label: str | int) -> str:
 
 def is_uuid(text: str) -> bool:
     """Whether `text` is a UUID as Subak writes them: lower case, with hyphens."""
-    return _uuid.match(text) is not None
+    return _uuid.fullmatch(text) is not None
 
 
 def is_event_id(text: str) -> bool:
     """Whether `text` may be an event's id."""
-    return _event_id.match(text) is not None
+    return _event_id.fullmatch(text) is not None

@@ -24,12 +24,14 @@ DATA_BYTES_MAX = 1_048_576
 """The largest data of one event, in bytes (1 MiB). Larger things travel by `dataref`."""
 
 Kind = Literal["event", "command"]
+Publisher = Literal["agency", "bus", "any"]
 
 
 class EventData(Strict):
     """Base of every event type's data. A subclass carries `@event_type(...)`, and its docstring describes it."""
 
-    event_type: ClassVar[EventType]
+    registered: ClassVar[EventType]
+    """What the class is registered as: `RequestSubmitted.registered.name` is its type."""
 
     def encode(self) -> bytes:
         """The data as JSON bytes, without the fields that are null."""
@@ -48,8 +50,8 @@ class EventType:
     """`event`: a fact, past tense. `command`: an order to one agency, which it may refuse."""
     opens_case: bool
     """Whether it may be a case's first event."""
-    publisher: Literal["agency", "bus"]
-    """Whether agencies publish it (the city says which), or Subak's own processes alone."""
+    publisher: Publisher
+    """Whether agencies publish it (the city says which), Subak's own processes alone, or either."""
 
     @property
     def domain(self) -> str:
@@ -111,7 +113,7 @@ class Registry:
         Raises:
             Misconfigured: the name is taken, or is not of the form `subak.<domain>.<event>.v<major>`.
         """
-        if not _type.match(event_type.name):
+        if not _type.fullmatch(event_type.name):
             raise Misconfigured(f"{event_type.name!r} is not of the form subak.<domain>.<event>.v<major>")
         if event_type.name in self._types:
             raise Misconfigured(f"two classes claim the event type {event_type.name}: keep one")
@@ -149,15 +151,15 @@ def event_type(
     name: str,
     *,
     owner: str,
-    publisher: Literal["agency", "bus"] = "agency",
+    publisher: Publisher = "agency",
     kind: Kind = "event",
     opens_case: bool = False,
 ) -> Callable[[type[Model]], type[Model]]:
     """Register the class below it as the data of the event type `name`."""
 
     def register(model: type[Model]) -> type[Model]:
-        model.event_type = EventType(name, model, owner, kind, opens_case, publisher)
-        registry.add(model.event_type)
+        model.registered = EventType(name, model, owner, kind, opens_case, publisher)
+        registry.add(model.registered)
         return model
 
     return register

@@ -1,0 +1,71 @@
+"""All event types of the city's agencies. Importing this package fills the registry."""
+
+from schemas.types.approvals import (
+    ApprovalExpired,
+    ApprovalGranted,
+    ApprovalRefused,
+    ApprovalRequested,
+    ApprovalSentBack,
+)
+from schemas.types.bus import EventRejected, Original, RecordHeader, Rejection
+from schemas.types.cases import CaseEscalated, CaseParked, ReplayRequested, TimerFired
+from schemas.types.requests import (
+    RequestAcknowledged,
+    RequestAssigned,
+    RequestClosed,
+    RequestCommented,
+    RequestForwarded,
+    RequestMerged,
+    RequestRated,
+    RequestReopened,
+    RequestResolved,
+    RequestSubmitted,
+    RequestWithdrawn,
+)
+from schemas.types.workorders import (
+    WorkOrderAccepted,
+    WorkOrderCancelled,
+    WorkOrderCompleted,
+    WorkOrderDeclined,
+    WorkOrderDefectFound,
+    WorkOrderInspected,
+    WorkOrderIssued,
+    WorkOrderStarted,
+    WorkOrderSuspended,
+)
+
+__all__ = [
+    "ApprovalExpired",
+    "ApprovalGranted",
+    "ApprovalRefused",
+    "ApprovalRequested",
+    "ApprovalSentBack",
+    "CaseEscalated",
+    "CaseParked",
+    "EventRejected",
+    "Original",
+    "RecordHeader",
+    "Rejection",
+    "ReplayRequested",
+    "RequestAcknowledged",
+    "RequestAssigned",
+    "RequestClosed",
+    "RequestCommented",
+    "RequestForwarded",
+    "RequestMerged",
+    "RequestRated",
+    "RequestReopened",
+    "RequestResolved",
+    "RequestSubmitted",
+    "RequestWithdrawn",
+    "TimerFired",
+    "WorkOrderAccepted",
+    "WorkOrderCancelled",
+    "WorkOrderCompleted",
+    "WorkOrderDeclined",
+    "WorkOrderDefectFound",
+    "WorkOrderInspected",
+    "WorkOrderIssued",
+    "WorkOrderStarted",
+    "WorkOrderSuspended",
+]

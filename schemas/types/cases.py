@@ -1,0 +1,60 @@
+"""Cases: what befalls a case as such, whatever its matter. The bus says so; an operator may ask for a replay."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from schemas.identifiers import EVENT_ID_PATTERN
+from schemas.registry import EventData, event_type
+from schemas.values import AgencyId, Moment, Text64, Text200, Text1000, Text4000
+
+OWNER = "bus"
+
+EventId = Annotated[str, StringConstraints(pattern=EVENT_ID_PATTERN)]
+"""An event's id, unique within its source."""
+
+
+@event_type("subak.case.parked.v1", owner=OWNER, publisher="bus")
+class CaseParked(EventData):
+    """A decision on the case failed. It and what comes after wait, in order, for a person."""
+
+    event_id: EventId
+    """The event at which it failed."""
+    event_type: Text200
+    """That event's type."""
+    error: Text4000
+    """What went wrong."""
+
+
+@event_type("subak.case.escalated.v1", owner=OWNER, publisher="bus")
+class CaseEscalated(EventData):
+    """A deadline passed: the next level up is told, and answers for the case from now on."""
+
+    from_agency: AgencyId
+    """Whose deadline it was."""
+    to_agency: AgencyId
+    """Who is told."""
+    reason: Text1000
+    """Which deadline passed."""
+    step: Annotated[int, Field(ge=1, le=1000)]
+    """Which step up it is, from 1."""
+
+
+@event_type("subak.case.timerfired.v1", owner=OWNER, publisher="bus")
+class TimerFired(EventData):
+    """A time that the case was waiting for has come."""
+
+    timer: Text64
+    """Which timer, by the workflow's own name."""
+    due: Moment
+    """When it was to fire. The event's `time` says when it did."""
+
+
+@event_type("subak.case.replayrequested.v1", owner=OWNER, kind="command")
+class ReplayRequested(EventData):
+    """An operator asks that a parked case run again, its waiting events in order."""
+
+    reason: Text1000 | None = None
+    """What was repaired."""
