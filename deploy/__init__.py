@@ -1,0 +1,1 @@
+"""Where Subak runs: the cities, and everything on one machine."""

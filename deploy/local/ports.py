@@ -1,0 +1,60 @@
+"""Ports on this machine: which are free, and who listens. An answer on a port is no proof of who answers, so we look.
+
+Free ports are taken below the kernel's ephemeral range. Inside it, a client that keeps asking for a broker that is
+down can be given the broker's own port as its local one: it then talks to itself, and the broker cannot come back.
+"""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Iterable
+
+import psutil
+
+HOST = "127.0.0.1"
+_PORTS = range(20_000, 32_000)
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on this port of 127.0.0.1 now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+        return True
+
+
+def free_ports(count: int, *, preferred: Iterable[int] = ()) -> list[int]:
+    """`count` different free ports; those of `preferred` that are still free come first, so that addresses stay."""
+    found = [port for port in dict.fromkeys(preferred) if is_free(port)][:count]
+    for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
+        if len(found) >= count:
+            break
+        if port not in found and is_free(port):
+            found.append(port)
+    return found
+
+
+def listens(pid: int, port: int) -> bool:
+    """Whether exactly this process is the one that listens on the port."""
+    try:
+        connections = psutil.Process(pid).net_connections(kind="tcp")
+    except psutil.Error:
+        return False
+    return any(c.status == psutil.CONN_LISTEN and c.laddr and c.laddr.port == port for c in connections)
+
+
+def holder_of(port: int) -> str:
+    """Who listens there, for an error message: `python (pid 12)`, or `another process` where we may not see it."""
+    try:
+        for connection in psutil.net_connections(kind="tcp"):
+            if connection.status == psutil.CONN_LISTEN and connection.laddr and connection.laddr.port == port:
+                if connection.pid is None:
+                    break
+                return f"{psutil.Process(connection.pid).name()} (pid {connection.pid})"
+    except psutil.Error:
+        pass
+    return "another process"

@@ -1,0 +1,1 @@
+"""The promises of Subak, each as a test."""

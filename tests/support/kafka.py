@@ -1,0 +1,20 @@
+"""The tests' Kafka: the same real broker that `subak up` starts, one a session, in a folder of its own that goes afterwards."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from deploy.local.kafka import LocalKafka
+
+
+def broker_in(home: Path) -> Iterator[LocalKafka]:
+    """Start a broker in `home`, hand it over, stop it and drop its data. Where it cannot start, the tests fail and say why."""
+    broker = LocalKafka(home)
+    broker.start()
+    try:
+        yield broker
+    finally:
+        broker.stop()
+        shutil.rmtree(home / "data", ignore_errors=True)
