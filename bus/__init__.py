@@ -1,1 +1,1 @@
-"""The library that every process of Subak stands on: exactly-once stages, outbox, relay, inbox, topics, settings, metrics."""
+"""The library that every process of Subak stands on: exactly-once stages, outbox, relay, inbox, settings, metrics."""

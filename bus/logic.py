@@ -1,6 +1,6 @@
 """What a stage decides, apart from how it consumes and commits: the seam between pure decisions and Kafka.
 
-A `Logic` is one partition's share of a stage. It sees records in order, answers with a `Decided` (what to write, and how
+A `Logic` is one partition's share of a stage. It sees records in order, answers with a `Decided` (what to write, how
 its memory will change), and changes nothing until the stage says that the transaction stands. So a batch that aborts
 leaves memory as it was.
 """

@@ -26,7 +26,9 @@ def configure_logs(level: str = "info", form: Literal["json", "console"] = "json
         cache_logger_on_first_use=True,
     )
     structlog.contextvars.bind_contextvars(**always)
-    logging.basicConfig(level=max(number, logging.WARNING), stream=sys.stderr, format="%(name)s %(levelname)s %(message)s")
+    logging.basicConfig(
+        level=max(number, logging.WARNING), stream=sys.stderr, format="%(name)s %(levelname)s %(message)s"
+    )
     logging.getLogger("aiokafka").setLevel(logging.ERROR)
     # The client logs each retry of an outage as an error; the lanes say once what it means.
     logging.getLogger("aiokafka.consumer.group_coordinator").setLevel(logging.CRITICAL)

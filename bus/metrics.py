@@ -27,7 +27,9 @@ transactions_aborted = Counter(
     ["stage", "partition"],
 )
 transactions_fenced = Counter(
-    "subak_transactions_fenced_total", "Times that a newer owner took a partition number over.", ["stage", "partition"]
+    "subak_transactions_fenced_total",
+    "Times that a newer owner took a partition number over.",
+    ["stage", "partition"],
 )
 transaction_seconds = Histogram(
     "subak_transaction_seconds", "From the first record written to the commit.", ["stage"], buckets=_SECONDS
@@ -44,7 +46,9 @@ stage_delay_seconds = Gauge(
 )
 lag_records = Gauge("subak_lag_records", "Records that wait for this process.", ["process", "partition"])
 lag_seconds = Gauge(
-    "subak_lag_seconds", "Age of the oldest record that waits for this process; 0 where none does.", ["process", "partition"]
+    "subak_lag_seconds",
+    "Age of the oldest record that waits for this process; 0 where none does.",
+    ["process", "partition"],
 )
 cases_live = Gauge("subak_cases_live", "Cases in the memory of a workflows stage.", ["partition"])
 cases_parked = Gauge("subak_cases_parked", "Cases that wait for a person.", ["partition"])
@@ -60,28 +64,40 @@ event_seconds = Histogram(
 # -- adapters
 outbox_depth = Gauge("subak_outbox_depth", "Events in the outbox that the relay has not published.", ["agency"])
 outbox_oldest_age_seconds = Gauge(
-    "subak_outbox_oldest_age_seconds", "Age of the oldest event that waits in the outbox; 0 where none does.", ["agency"]
+    "subak_outbox_oldest_age_seconds",
+    "Age of the oldest event that waits in the outbox; 0 where none does.",
+    ["agency"],
 )
 relayed_records = Counter("subak_relay_records_total", "Events that the relay published.", ["agency"])
 relay_fenced = Counter("subak_relay_fenced_total", "Times that a newer relay took an outbox over.", ["agency"])
 inbox_waiting = Gauge("subak_inbox_waiting", "Events in the inbox that the agency has not taken.", ["agency"])
 inbox_oldest_age_seconds = Gauge(
-    "subak_inbox_oldest_age_seconds", "Age of the oldest event that waits in the inbox; 0 where none does.", ["agency"]
+    "subak_inbox_oldest_age_seconds",
+    "Age of the oldest event that waits in the inbox; 0 where none does.",
+    ["agency"],
 )
 inbox_duplicates = Counter("subak_inbox_duplicates_total", "Events that the inbox had already.", ["agency"])
 deliveries = Counter(
-    "subak_deliveries_total", "Calls of an agency's system, by outcome (delivered, retried, refused).", ["agency", "outcome"]
+    "subak_deliveries_total",
+    "Calls of an agency's system, by outcome (delivered, retried, refused).",
+    ["agency", "outcome"],
 )
-delivery_seconds = Histogram(
-    "subak_delivery_seconds", "One call of an agency's system.", ["agency"], buckets=_SECONDS
+delivery_seconds = Histogram("subak_delivery_seconds", "One call of an agency's system.", ["agency"], buckets=_SECONDS)
+deliveries_parked = Gauge(
+    "subak_deliveries_parked",
+    "Events that the agency refused for good and that wait for a person.",
+    ["agency"],
 )
-deliveries_parked = Gauge("subak_deliveries_parked", "Events that the agency refused for good and that wait for a person.", ["agency"])
 source_requests = Counter(
-    "subak_source_requests_total", "Requests to an adapter's HTTP source, by status code.", ["agency", "status"]
+    "subak_source_requests_total",
+    "Requests to an adapter's HTTP source, by status code.",
+    ["agency", "status"],
 )
 
 # -- casebook
-casebook_events = Counter("subak_casebook_events_total", "Events that the casebook has put into its tables.", ["outcome"])
+casebook_events = Counter(
+    "subak_casebook_events_total", "Events that the casebook has put into its tables.", ["outcome"]
+)
 casebook_batch_seconds = Histogram(
     "subak_casebook_batch_seconds", "One SQL transaction of the casebook.", buckets=_SECONDS
 )

@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -49,7 +50,7 @@ async def _run(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
         await main(stopping)
     except Misconfigured as error:
         log.error("process_misconfigured", error=str(error))
-        print(error, file=sys.stderr)
+        sys.stderr.write(f"{error}\n")
         return EXIT_MISCONFIGURED
     except Exception as error:
         log.exception("process_failed", error=str(error))
@@ -79,7 +80,7 @@ async def serving(app: ASGIApp, *, host: str, port: int) -> AsyncIterator[int]:
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        while not server.started and not task.done():
+        while not server.started and not task.done():  # noqa: ASYNC110 - uvicorn offers no event to wait for
             await asyncio.sleep(0.01)
         yield listener.getsockname()[1]
     finally:
@@ -101,7 +102,8 @@ async def until_stopped(stopping: asyncio.Event, *failures: asyncio.Future[None]
     """Wait for the signal; raise at once what failed, if something does."""
     waiter = asyncio.create_task(stopping.wait())
     try:
-        await asyncio.wait([waiter, *failures], return_when=asyncio.FIRST_COMPLETED)
+        everything: list[asyncio.Future[Any]] = [waiter, *failures]
+        await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
         for failure in failures:
             if failure.done() and not failure.cancelled():
                 failure.result()

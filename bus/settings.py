@@ -49,7 +49,8 @@ class Settings(BaseSettings):
     http_port: int = Field(default=0, ge=0, le=65535)
     """Its port; 0 takes a free one."""
     database_url: str = ""
-    """The process's database, as an SQLAlchemy URL: sqlite:///file or postgresql+psycopg://... Empty: SQLite in `home`."""
+    """The process's database, as an SQLAlchemy URL: sqlite:///file or postgresql+psycopg://...
+    Empty: SQLite in `home`."""
     batch_records_max: int = Field(default=2000, ge=1, le=100_000)
     """Records in one transaction of a stage. More is faster; an abort repeats at most this many."""
     remember_ids_seconds: float = Field(default=86_400, ge=60)
@@ -86,7 +87,11 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *args: Any, **sources: Any
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        *args: Any,
+        **sources: Any,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Arguments first, then the environment, then the file."""
         environment = sources.get("env_settings", args[0] if args else init_settings)

@@ -2,12 +2,12 @@
 
 The order on assignment is what makes it exactly-once, and each step needs the one before it:
 1. start the producer of this number: every older owner is fenced, its open transaction aborted;
-2. read memory back from the changelog, which nobody else can write to any more;
-3. take the position from the log (written in the transactions themselves), and seek there;
-4. only then let records in. What came before is dropped, and read again from the position.
+2. take the position from the log, where each transaction wrote it together with what it covers;
+3. read memory back from the changelog, which nobody else can write to any more;
+4. seek there, and only then let records in. What came before is dropped, and read again from the position.
 
-After a transaction whose outcome is unknown, the same four steps run again. A lane that is fenced waits for its group to
-say who owns the number now. Nothing here is shared between lanes but the connection that reads.
+After a transaction whose outcome is unknown, the same four steps run again. A lane that is fenced waits for its group
+to say who owns the number now. Nothing here is shared between lanes but the connection that reads.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from bus.logs import get_logger
 from bus.records import Output, Record
 from bus.topics import POSITIONS
 from schemas.failures import Misconfigured, Retryable
+from schemas.identifiers import new_id
 
 log = get_logger("lane")
 
@@ -63,6 +64,15 @@ class LaneSettings:
 
     drain_seconds_max: float = 15.0
     """How long a revocation waits for the batch in hand before it cancels it."""
+
+
+class Position(msgspec.Struct, frozen=True, kw_only=True):
+    """What stands in `city-positions` for one stage and partition number."""
+
+    positions: dict[str, int] = {}
+    """Topic → the next offset to read. A topic that is not here begins at its beginning: it is new to the stage."""
+    transaction: str = ""
+    """The transaction that wrote this: tells a lane whose outcome is unknown what became of it."""
 
 
 class Source(Protocol):
@@ -109,6 +119,10 @@ class Lane:
         self._clock = clock
         self._producer: TransactionalProducer | None = None
         self._positions: dict[str, int] = {}
+        self._transaction = ""
+        self._in_hand: tuple[str, Decided] | None = None
+        self._life = new_id()
+        self._count = 0
         self._queue: deque[Record] = deque()
         self._wake = asyncio.Event()
         self._paused = False
@@ -134,6 +148,15 @@ class Lane:
     def waiting(self) -> int:
         """Records in memory that no transaction has taken yet."""
         return len(self._queue)
+
+    @property
+    def oldest_waiting_ms(self) -> int | None:
+        """When the log took the oldest record in memory, in milliseconds since 1970; None where none waits."""
+        return self._queue[0].timestamp_ms if self._queue else None
+
+    def position(self, topic: str) -> int:
+        """The next offset of `topic` that no committed transaction covers."""
+        return self._positions.get(topic, 0)
 
     async def stop(self) -> None:
         """Finish the batch in hand, within its deadline, and give the number up."""
@@ -191,9 +214,9 @@ class Lane:
         producer = TransactionalProducer(self._kafka, transactional_id=f"{self.stage}-{self.number}")
         await producer.start()
         self._producer = producer
-        self._logic = self._make_logic(self.number)
-        restored = await self._restore()
-        self._positions = await self._find_positions()
+        found = await self._find_position()
+        restored = await self._remember(found)
+        self._positions, self._transaction = found.positions, found.transaction
         self._queue.clear()
         self._wake.clear()
         self._source.seek({(topic, self.number): self._positions.get(topic, 0) for topic in self.topics})
@@ -208,6 +231,21 @@ class Lane:
             restored=restored,
             seconds=round(time.monotonic() - began, 3),
         )
+
+    async def _remember(self, found: Position) -> int:
+        """Make memory what the log says. Returns the number of records that had to be read for it.
+
+        The last transaction that stands tells how memory is to be mended: it is the last one applied (what was in
+        hand is void), or the one in hand (it stands after all), or another's, and then all is read back.
+        """
+        in_hand, self._in_hand = self._in_hand, None
+        if found.transaction and found.transaction == self._transaction:
+            return 0
+        if in_hand is not None and found.transaction == in_hand[0]:
+            self._logic.apply(in_hand[1])
+            return 0
+        self._logic = self._make_logic(self.number)
+        return await self._restore()
 
     async def _restore(self) -> int:
         topic = self._logic.restores_from
@@ -230,22 +268,22 @@ class Lane:
             await reader.stop()
         return count
 
-    async def _find_positions(self) -> dict[str, int]:
+    async def _find_position(self) -> Position:
         """Where each topic goes on: the copy in the log counts, since it was written with what it covers."""
-        copy = await self._copied_positions()
+        copy = await self._copied_position()
         if copy is not None:
             return copy
         offsets = await committed(self._kafka, self.stage, [(topic, self.number) for topic in self.topics])
         known = {topic: offset for (topic, _), offset in offsets.items() if offset is not None}
         if known:
-            return known
+            return Position(positions=known)
         raise Misconfigured(
             f"{self.stage} has no position for partition {self.number}: neither in {POSITIONS} nor among Kafka's "
             f"group offsets. It will not start over in silence. For a first start run `subak topics create "
             f"--first-start {self.stage}`, which states that it begins at the beginning."
         )
 
-    async def _copied_positions(self) -> dict[str, int] | None:
+    async def _copied_position(self) -> Position | None:
         key = position_key(self.stage, self.number)
         reader = TopicReader(self._kafka, name=f"{self.stage}-{self.number}-position")
         place = (POSITIONS, self.number)
@@ -258,7 +296,7 @@ class Lane:
                 async for records in reader.to_end():
                     found = next((record.value for record in reversed(records) if record.key == key), found)
                 if found is not None:
-                    return msgspec.json.decode(found, type=dict[str, int])
+                    return msgspec.json.decode(found, type=Position)
         finally:
             await reader.stop()
         return None
@@ -310,13 +348,13 @@ class Lane:
         for record in records:
             positions[record.topic] = record.offset + 1
         moved = {
-            (topic, self.number): offset
-            for topic, offset in positions.items()
-            if self._positions.get(topic) != offset
+            (topic, self.number): offset for topic, offset in positions.items() if self._positions.get(topic) != offset
         }
-        copy = Output(
-            POSITIONS, position_key(self.stage, self.number), msgspec.json.encode(positions), (), self.number
-        )
+        self._count += 1
+        transaction = f"{self._life}-{self._count}"
+        position = msgspec.json.encode(Position(positions=positions, transaction=transaction))
+        copy = Output(POSITIONS, position_key(self.stage, self.number), position, (), self.number)
+        self._in_hand = (transaction, decided)
         began = time.perf_counter()
         try:
             await producer.commit([*decided.outputs, copy], moved, self.stage)
@@ -324,6 +362,7 @@ class Lane:
             self._counts.aborted.inc()
             raise
         self._logic.apply(decided)
-        self._positions = positions
+        self._in_hand = None
+        self._positions, self._transaction = positions, transaction
         self.last_progress = time.monotonic()
         self._counts.committed(records, decided, time.perf_counter() - began, self._clock().timestamp())

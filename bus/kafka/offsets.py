@@ -41,8 +41,7 @@ async def committed(
     async with admin_client(settings, f"asking for the offsets of {group}") as client:
         found = await client.list_consumer_group_offsets(group, partitions=wanted)
     return {
-        (tp.topic, tp.partition): found[tp].offset if tp in found and found[tp].offset >= 0 else None
-        for tp in wanted
+        (tp.topic, tp.partition): found[tp].offset if tp in found and found[tp].offset >= 0 else None for tp in wanted
     }
 
 

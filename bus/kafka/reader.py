@@ -15,8 +15,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from bus.kafka.errors import sorted_error
-from bus.records import Record
 from bus.kafka.settings import KafkaSettings
+from bus.records import Record
 from schemas.failures import Misconfigured
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class TopicReader:
         client = self._client()
         try:
             async with asyncio.timeout(self._settings.request_timeout_seconds * 2):
-                found = await client.offsets_for_times({tp: timestamp_ms for tp in self._assigned})
+                found = await client.offsets_for_times(dict.fromkeys(self._assigned, timestamp_ms))
         except Exception as error:
             raise sorted_error(error, f"asking for offsets by time as {self.name}") from error
         ends = await self.end_offsets()

@@ -1,4 +1,4 @@
-"""How to reach the cluster, and what the bus asks of it. Every client option is stated here, since defaults lose data."""
+"""How to reach the cluster, and what the bus asks of it. Every client option is stated: defaults lose data."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
 
+from bus import metrics
 from bus.kafka.lane import Lane, LaneSettings
 from bus.kafka.reader import record_of
 from bus.kafka.settings import KafkaSettings
@@ -191,6 +192,23 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         return consumer
 
     # -- health
+
+    def report_lag(self) -> None:
+        """Set the lag metrics of each partition number from what the last fetches told."""
+        if self._subscriber.consumer is None:
+            return
+        now_ms = time.time() * 1000
+        records: dict[int, int] = {}
+        for tp in self._mine():
+            end = self._consumer().last_stable_offset(tp)
+            lane = self.lanes.get(tp.partition)
+            if end is not None and lane is not None and lane.ready:
+                records[tp.partition] = records.get(tp.partition, 0) + max(0, end - lane.position(tp.topic))
+        for number, count in records.items():
+            metrics.lag_records.labels(self.name, str(number)).set(count)
+            oldest_ms = self.lanes[number].oldest_waiting_ms
+            seconds = max(0.0, (now_ms - oldest_ms) / 1000) if oldest_ms is not None else 0.0
+            metrics.lag_seconds.labels(self.name, str(number)).set(seconds)
 
     def why_not_ready(self) -> str | None:
         """Why this stage cannot work now, in words; None when it can. A member without partitions is ready."""

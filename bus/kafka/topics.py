@@ -15,9 +15,9 @@ from aiokafka.errors import KafkaError, for_code
 
 from bus.kafka.errors import BrokerUnavailable
 from bus.kafka.offsets import admin_client
-from bus.records import Output
 from bus.kafka.settings import KafkaSettings
 from bus.kafka.transactions import TransactionalProducer
+from bus.records import Output
 from bus.topics import CASES, CITY_TOPICS, EVENTS, POSITIONS, REJECTED, STAGES, in_topic, out_topic
 from schemas.failures import Misconfigured
 
@@ -32,7 +32,7 @@ _COMPACT = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1", "se
 
 
 def topic_settings(topic: str, min_insync_replicas: int) -> dict[str, str]:
-    """What Kafka must do with `topic`: nothing is ever deleted from the log; what agencies exchange is kept two weeks."""
+    """What Kafka must do with `topic`: the log keeps everything, what agencies exchange stays two weeks."""
     common = {"min.insync.replicas": str(min_insync_replicas), "max.message.bytes": str(RECORD_BYTES_MAX)}
     if topic in (CASES, POSITIONS):
         return common | _COMPACT

@@ -1,8 +1,8 @@
 """One transactional producer: records and offsets become visible together or not at all.
 
-Its promise rests on the id. Starting a producer fences every older one of the same id, so whoever starts last is the
-only one whose transactions count. On any failure the outcome is unknown: the producer is thrown away, a new one with the
-same id is started, and the position that the log holds says what became of the last transaction.
+Its promise rests on the id. Starting a producer fences every older one of the same id, so whoever started last is the
+only one whose transactions count. On any failure the outcome is unknown: the producer is thrown away, a new one with
+the same id is started, and the position that the log holds says what became of the last transaction.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from aiokafka import AIOKafkaProducer, TopicPartition
 
 from bus.kafka.errors import BrokerUnavailable, sorted_error
-from bus.records import Output, partition_for
 from bus.kafka.settings import KafkaSettings
+from bus.records import Output, partition_for
 
 
 class TransactionalProducer:
@@ -82,9 +82,7 @@ class TransactionalProducer:
         for (topic, number), group in by_partition.items():
             batch = producer.create_batch()
             for output in group:
-                appended = batch.append(
-                    timestamp=None, key=output.key, value=output.value, headers=output.headers
-                )
+                appended = batch.append(timestamp=None, key=output.key, value=output.value, headers=output.headers)
                 if appended is None:
                     sends.append(await producer.send_batch(batch, topic, partition=number))
                     batch = producer.create_batch()

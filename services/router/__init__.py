@@ -1,0 +1,1 @@
+"""The router: who must hear of what."""

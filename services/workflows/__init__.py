@@ -1,0 +1,1 @@
+"""Workflows: one process manager a case, pure decisions on (case, event), timers included."""

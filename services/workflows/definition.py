@@ -1,0 +1,250 @@
+"""How a workflow is written: states, transitions that name them, handlers that decide. Pure, versioned.
+
+    repair = Workflow("repair", version=1, case=RepairCase, opened_by=RequestSubmitted)
+
+    @repair.on(RequestAcknowledged, states={FORWARDED}, to={ORDERED, AWAITING_APPROVAL})
+    def acknowledged(case: RepairCase, data: RequestAcknowledged, step: Step) -> RepairCase: ...
+
+A handler gets the case as it is, the event's data, and a `Step` that collects what follows. It returns the case as it
+will be. It looks at no clock, no database and no agency, so the same case and event give the same decision for ever:
+that is what replay, simulation and tests rest on. Every transition says which states it may lead to, so that the
+machine can be drawn and linted; a handler that leads elsewhere is a defect, and parks the case.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from bus.city import City
+from schemas.envelope import Event
+from schemas.failures import Misconfigured, Reason, Refused, SubakError
+from schemas.identifiers import derived_id
+from schemas.registry import EventData
+
+CLOSED = "closed"
+"""The state in which every case ends. Nothing is remembered of a closed case but that it was."""
+
+
+class CaseState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What every workflow remembers of a case. A workflow adds its own fields in a subclass."""
+
+    id: str
+    workflow: str
+    """The workflow and version that the case began with, and keeps: `repair@1`."""
+    state: str
+    opened_ms: int = 0
+    """When the log took its first event: milliseconds since 1970."""
+    correlation: str = ""
+    """The id of its first event."""
+    jurisdiction: str | None = None
+    """The area where it lies."""
+    timers: dict[str, int] = {}
+    """Name → when it is due, in milliseconds since 1970; negative once it has fired and its event is on its way."""
+
+
+class DefectInWorkflow(SubakError):
+    """A handler did what its transition does not declare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Emission:
+    """One event that a decision sends."""
+
+    data: EventData
+    recipient: str | None
+    parties: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Step:
+    """What a handler may see of the event beside its data, and where it says what follows."""
+
+    city: City
+    sender: str
+    """The agency that sent the event, or `workflows` for a timer."""
+    at_ms: int
+    """When the city's log took the event: milliseconds since 1970. Deadlines count from here, not from any clock."""
+    emissions: list[Emission] = field(default_factory=list)
+    timers: dict[str, int | None] = field(default_factory=dict)
+
+    def emit(self, data: EventData, *, to: str | None = None, parties: Collection[str] = ()) -> None:
+        """Send an event of this case: to one agency (`to`), and to those of `parties` that subscribe to it."""
+        self.emissions.append(Emission(data, to, tuple(parties)))
+
+    def after(self, wait: timedelta) -> datetime:
+        """The moment that long after this event."""
+        return datetime.fromtimestamp(self.at_ms / 1000, UTC) + wait
+
+    def start_timer(self, name: str, after: timedelta) -> datetime:
+        """Let the timer `name` fire that long after this event. Returns when. Replaces a running one of the name."""
+        due = self.after(after)
+        self.timers[name] = int(due.timestamp() * 1000)
+        return due
+
+    def stop_timer(self, *names: str) -> None:
+        """Let these timers not fire. One that does not run is no error."""
+        for name in names:
+            self.timers[name] = None
+
+    def require_sender(self, allowed: Collection[str], what: str) -> None:
+        """Refuse the event where its sender is none of `allowed`; `what` says whose matter it is.
+
+        Raises:
+            Refused: the sender is told so; the case stays as it is.
+        """
+        if self.sender not in allowed:
+            problem = f"{what} is the matter of {' or '.join(sorted(allowed))}, not of {self.sender}"
+            fix = "Only who holds the matter may report on it. `subak case show` tells who does."
+            raise Refused([Reason("not_your_case", "source", problem, fix)])
+
+
+Case = TypeVar("Case", bound=CaseState)
+Handler = Callable[[Any, Any, Step], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One arrow bundle of the machine: an event (or timer) that some states take, and where it may lead."""
+
+    trigger: str
+    """An event type's name, or `timer:<name>`."""
+    states: frozenset[str]
+    to: frozenset[str]
+    handler: Handler
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What a case and an event lead to."""
+
+    case: CaseState
+    emissions: tuple[Emission, ...]
+
+
+class Workflow:
+    """One version of one kind of case."""
+
+    def __init__(self, name: str, *, version: int, case: type[CaseState], opened_by: type[EventData]) -> None:
+        self.name = name
+        self.version = version
+        self.id = f"{name}@{version}"
+        self.case = case
+        self.opened_by = opened_by.registered.name
+        self.transitions: list[Transition] = []
+        self._table: dict[tuple[str, str], Transition] = {}
+        self._opens: Callable[[Event, Any, Step], CaseState] | None = None
+        self._triggers: dict[str, list[str]] = {}
+
+    # -- writing one
+
+    def opens(self, handler: Callable[[Event, Any, Step], Case]) -> Callable[[Event, Any, Step], Case]:
+        """The handler that makes the case from its first event."""
+        self._opens = handler
+        return handler
+
+    def on(
+        self, event: type[EventData], *, states: Collection[str], to: Collection[str] | Literal["same"]
+    ) -> Callable[[Handler], Handler]:
+        """Register the handler of an event in these states. `to="same"`: it changes no state."""
+        return self._register(event.registered.name, states, to)
+
+    def on_timer(self, name: str, *, states: Collection[str], to: Collection[str]) -> Callable[[Handler], Handler]:
+        """Register the handler of a timer. In other states the timer means nothing, and is dropped."""
+        return self._register(f"timer:{name}", states, to)
+
+    def _register(
+        self, trigger: str, states: Collection[str], to: Collection[str] | Literal["same"]
+    ) -> Callable[[Handler], Handler]:
+        def register(handler: Handler) -> Handler:
+            for state in states:
+                targets = frozenset([state]) if to == "same" else frozenset(to)
+                transition = Transition(trigger, frozenset([state]), targets, handler)
+                if (trigger, state) in self._table:
+                    raise Misconfigured(f"{self.id}: two handlers claim {trigger} in the state {state}")
+                self._table[trigger, state] = transition
+                self._triggers.setdefault(trigger, []).append(state)
+                self.transitions.append(transition)
+            return handler
+
+        return register
+
+    # -- deciding
+
+    def handles(self, trigger: str) -> bool:
+        """Whether some state takes this event type or `timer:<name>`."""
+        return trigger in self._triggers
+
+    def open(self, event: Event, data: EventData, step: Step) -> Decision:
+        """The case that `event` begins."""
+        if self._opens is None:
+            raise DefectInWorkflow(f"{self.id} has no handler that opens a case")
+        return self._finish(None, self._opens(event, data, step), step)
+
+    def decide(self, case: CaseState, trigger: str, data: Any, step: Step) -> Decision | None:
+        """What `trigger` leads to; None where a timer means nothing any more.
+
+        Raises:
+            Refused: the case cannot take this event now, in words for its sender.
+            DefectInWorkflow: the handler led to a state that its transition does not name.
+        """
+        transition = self._table.get((trigger, case.state))
+        if transition is None:
+            if trigger.startswith("timer:"):
+                return None
+            raise Refused([self._wrong_state(case, trigger)])
+        changed = transition.handler(case, data, step)
+        if changed.state not in transition.to:
+            raise DefectInWorkflow(
+                f"{self.id}: {trigger} in {case.state} led to {changed.state}, and declares {sorted(transition.to)}"
+            )
+        return self._finish(case, changed, step)
+
+    def _finish(self, before: CaseState | None, case: CaseState, step: Step) -> Decision:
+        if case.state == CLOSED:
+            case = msgspec.structs.replace(case, timers={})
+        elif step.timers:
+            timers = dict(case.timers)
+            for name, due in step.timers.items():
+                if due is None:
+                    timers.pop(name, None)
+                else:
+                    timers[name] = due
+            case = msgspec.structs.replace(case, timers=timers)
+        return Decision(case, tuple(step.emissions))
+
+    def _wrong_state(self, case: CaseState, trigger: str) -> Reason:
+        states = self._triggers.get(trigger)
+        problem = f"the case is in the state {case.state}"
+        if states is None:
+            problem = f"{self.id} knows no {trigger}"
+            return Reason("not_for_this_case", "type", problem, "Check the type.")
+        problem += f"; {trigger} is possible in {', '.join(sorted(states))}"
+        return Reason(
+            "wrong_state", "type", problem, "Look at the case first: `subak case show`, or the casebook's API."
+        )
+
+
+def consequence(emission: Emission, number: int, cause: Event, case: CaseState, *, source: str, now: str) -> Event:
+    """The event for an emission, as the `number`th consequence of `cause`: the same cause gives the same id."""
+    data = emission.data
+    return Event(
+        id=derived_id(f"{cause.source} {cause.id}", number),
+        type=data.registered.name,
+        source=source,
+        subject=case.id,
+        time=now,
+        data=data.encode(),
+        recordedtime=now,
+        correlationid=case.correlation,
+        causationid=cause.id,
+        recipient=emission.recipient,
+        jurisdiction=case.jurisdiction,
+        workflowversion=case.workflow or None,
+        traceparent=cause.traceparent,
+        parties=",".join(emission.parties) or None,
+    )

@@ -1,0 +1,252 @@
+"""The workflows stage's decisions for one partition: each event to its case, each case by its own workflow. Pure.
+
+An event that a case cannot take now (unknown case, closed, wrong state, not the sender's matter) goes back to its
+sender with the reason, and the case stays as it is: nobody can stall a case by a mistake. A decision that *fails* is
+a defect: the case is parked, its later events wait behind it in order, and other cases flow on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from bus.city import City
+from bus.logic import Decided
+from bus.logs import get_logger
+from bus.records import Output, Record
+from bus.rejections import rejection
+from bus.topics import CASES, EVENTS
+from schemas.envelope import Event
+from schemas.failures import Reason, Refused, Unprocessable
+from schemas.identifiers import derived_id
+from schemas.registry import registry
+from schemas.types.cases import CaseParked, ReplayRequested, TimerFired
+from services.workflows.definition import CLOSED, CaseState, Decision, Emission, Step, Workflow, consequence
+from services.workflows.memory import Memory, ParkedEvent, View
+
+log = get_logger("workflows")
+
+TIMER_FIRED = TimerFired.registered.name
+REPLAY_REQUESTED = ReplayRequested.registered.name
+
+TIMERS_MAX = 1000
+"""Timers that fire in one transaction; the rest follows at once in the next."""
+
+PARKED_MAX = 10_000
+"""Events that may wait in one parked case. Past that the sender is refused, and told to come back."""
+
+
+class Workflows:
+    """`bus.logic.Logic` for the stage `workflows`."""
+
+    restores_from: str | None = CASES
+    restores_since_seconds: float | None = None
+
+    def __init__(self, number: int, *, city: City, workflows: Mapping[str, Workflow]) -> None:
+        self._number = number
+        self._city = city
+        self._source = city.source_of("workflows")
+        self._workflows = workflows
+        self._openers = _newest_by_opening_event(workflows.values())
+        self.memory = Memory(workflows)
+
+    def restore(self, records: Sequence[Record]) -> None:
+        """Read the cases back."""
+        self.memory.restore(records)
+
+    def apply(self, decided: Decided) -> None:
+        """The transaction stands: its view becomes the memory."""
+        view = decided.changes
+        assert isinstance(view, View)
+        self.memory.take(view)
+
+    def next_due(self) -> datetime | None:
+        """When the earliest timer is due."""
+        due = self.memory.next_due_ms()
+        return datetime.fromtimestamp(due / 1000, UTC) if due is not None else None
+
+    # -- events
+
+    def decide(self, records: Sequence[Record], now: datetime) -> Decided:
+        """Each event's consequences, in order, and the changed cases."""
+        batch = _Batch(View(self.memory), now)
+        for record in records:
+            try:
+                self._handle(record, batch)
+            except Refused as refused:
+                batch.count("rejected")
+                batch.outputs += self._reject(record, refused.reasons, now)
+            except Unprocessable as error:
+                batch.count("rejected")
+                reason = Reason("not_an_event", "event", str(error), "Only the gateway may write to the city's log.")
+                batch.outputs += self._reject(record, [reason], now)
+        return batch.decided(self._number)
+
+    def _handle(self, record: Record, batch: _Batch) -> None:
+        event = Event.from_record(record.headers, record.value)
+        own = event.source == self._source
+        if own and event.type != TIMER_FIRED:
+            batch.count("own")
+            return
+        if event.type == REPLAY_REQUESTED:
+            self._replay(event, batch)
+            return
+        waiting = batch.view.parked_events(event.subject)
+        if waiting:
+            if len(waiting) >= PARKED_MAX:
+                problem = f"the case is parked, and {PARKED_MAX} events wait in it already"
+                raise Refused([Reason("parked", "subject", problem, "Send it again when an operator has replayed it.")])
+            parked = ParkedEvent(record.offset, event, record.timestamp_ms)
+            batch.view.parked[event.subject] = (*waiting, parked)
+            batch.count("parked")
+            return
+        try:
+            self._decide(event, record.timestamp_ms, batch)
+        except Refused:
+            if own:
+                batch.count("stale")  # a timer that fired for a case which has ended meanwhile
+                return
+            raise
+        except Exception as error:
+            self._park(ParkedEvent(record.offset, event, record.timestamp_ms), error, batch)
+
+    def _decide(self, event: Event, at_ms: int, batch: _Batch) -> None:
+        """Let the case's workflow decide, and take in what it says. Raises with nothing changed."""
+        case = batch.view.case(event.subject)
+        sender = self._city.agency_of(event.source) or event.source
+        step = Step(self._city, sender, at_ms)
+        if case is None:
+            workflow = self._openers.get(event.type)
+            if workflow is None:
+                problem = f"no case {event.subject} is known, and {event.type} does not open one"
+                raise Refused([Reason("unknown_case", "subject", problem, "Use the case id that the bus gave you.")])
+            decision: Decision | None = workflow.open(event, registry.get(event.type).read(event.data), step)
+        elif case.state == CLOSED:
+            problem = f"the case {event.subject} is closed"
+            raise Refused([Reason("case_closed", "subject", problem, "Open a new request where the matter goes on.")])
+        else:
+            decision = self._go_on(case, event, step)
+        if decision is None:
+            batch.count("stale")
+            return
+        batch.view.cases[event.subject] = decision.case
+        batch.send(decision.emissions, event, decision.case, self._source, self._number)
+        batch.count("decided")
+
+    def _go_on(self, case: CaseState, event: Event, step: Step) -> Decision | None:
+        workflow = self._workflows[case.workflow]
+        data = registry.get(event.type).read(event.data)
+        if event.type != TIMER_FIRED:
+            return workflow.decide(case, event.type, data, step)
+        fired = int(data.due.timestamp() * 1000)
+        if case.timers.get(data.timer) != -fired:
+            return None  # it was stopped, or started anew, after it had fired
+        timers = {name: due for name, due in case.timers.items() if name != data.timer}
+        rested = msgspec.structs.replace(case, timers=timers)
+        return workflow.decide(rested, f"timer:{data.timer}", data, step) or Decision(rested, ())
+
+    # -- timers
+
+    def decide_due(self, now: datetime) -> Decided:
+        """An event for each timer that is due, and the case marked so that it fires once."""
+        batch = _Batch(View(self.memory), now)
+        for case, name, due in self.memory.due(int(now.timestamp() * 1000), TIMERS_MAX):
+            current = batch.view.cases.get(case.id, case)
+            batch.view.cases[case.id] = msgspec.structs.replace(current, timers={**current.timers, name: -due})
+            fired = Event(
+                id=derived_id(case.id, f"{name} {due}"),
+                type=TIMER_FIRED,
+                source=self._source,
+                subject=case.id,
+                time=batch.now_text,
+                data=TimerFired(timer=name, due=datetime.fromtimestamp(due / 1000, UTC)).encode(),
+                recordedtime=batch.now_text,
+                correlationid=case.correlation,
+                causationid=case.correlation,
+                jurisdiction=case.jurisdiction,
+                workflowversion=case.workflow,
+            )
+            batch.outputs.append(Output(EVENTS, fired.key, fired.data, fired.headers(), self._number))
+            batch.count("timer")
+        return batch.decided(self._number)
+
+    # -- parking
+
+    def _park(self, parked: ParkedEvent, error: Exception, batch: _Batch) -> None:
+        event = parked.event
+        log.error(
+            "case_parked", case=event.subject, event_id=event.id, type=event.type, error=repr(error), exc_info=error
+        )
+        batch.view.parked[event.subject] = (parked, *batch.view.parked_events(event.subject))
+        case = batch.view.case(event.subject) or CaseState(
+            id=event.subject, workflow="", state="", correlation=event.correlationid or event.id,
+            jurisdiction=event.jurisdiction,
+        )  # fmt: skip
+        data = CaseParked(event_id=event.id, event_type=event.type, error=repr(error)[:4000].replace("\x00", ""))
+        batch.send([Emission(data, None, ())], event, case, self._source, self._number)
+        batch.count("parked")
+
+    def _replay(self, request: Event, batch: _Batch) -> None:
+        """Run what waits in a parked case, in order, until it is empty or fails again."""
+        id = request.subject
+        waiting = batch.view.parked_events(id)
+        if not waiting:
+            problem = f"the case {id} is not parked"
+            raise Refused([Reason("not_parked", "subject", problem, "`subak parked list` shows the parked cases.")])
+        batch.view.parked[id] = ()
+        for place, parked in enumerate(waiting):
+            try:
+                self._decide(parked.event, parked.at_ms, batch)
+            except Refused as refused:
+                batch.count("rejected")
+                batch.outputs += self._reject(_as_record(parked, self._number), refused.reasons, batch.now)
+            except Exception as error:
+                batch.view.parked[id] = waiting[place + 1 :]
+                self._park(parked, error, batch)
+                return
+        batch.count("replayed")
+
+    # -- refusing
+
+    def _reject(self, record: Record, reasons: Sequence[Reason], now: datetime) -> list[Output]:
+        source = next((value for name, value in record.headers if name == "ce_source"), None) or b""
+        sender = self._city.agency_of(source.decode("utf-8", "replace"))
+        return rejection(record, reasons, sender=sender, by=self._source, now=now, tell_sender=sender is not None)
+
+
+class _Batch:
+    """One batch's outcome while it grows."""
+
+    def __init__(self, view: View, now: datetime) -> None:
+        self.view = view
+        self.now = now
+        self.now_text = now.isoformat()
+        self.outputs: list[Output] = []
+        self._counted: dict[str, int] = {}
+
+    def count(self, outcome: str) -> None:
+        self._counted[outcome] = self._counted.get(outcome, 0) + 1
+
+    def send(self, emissions: Sequence[Emission], cause: Event, case: CaseState, source: str, number: int) -> None:
+        for place, emission in enumerate(emissions):
+            event = consequence(emission, place, cause, case, source=source, now=self.now_text)
+            self.outputs.append(Output(EVENTS, event.key, event.data, event.headers(), number))
+
+    def decided(self, number: int) -> Decided:
+        return Decided([*self.outputs, *self.view.outputs(number)], self.view, self._counted)
+
+
+def _as_record(parked: ParkedEvent, number: int) -> Record:
+    event = parked.event
+    return Record(EVENTS, number, 0, parked.at_ms, event.key, event.data, event.headers())
+
+
+def _newest_by_opening_event(workflows: Iterable[Workflow]) -> dict[str, Workflow]:
+    newest: dict[str, Workflow] = {}
+    for workflow in workflows:
+        known = newest.get(workflow.opened_by)
+        if known is None or workflow.version > known.version:
+            newest[workflow.opened_by] = workflow
+    return newest

@@ -1,0 +1,186 @@
+"""What a workflows stage remembers of one partition: live cases, closed ones, parked ones, and the timers. Pure.
+
+A batch works on a `View` that lies over the memory; `Memory.take` makes it true after the commit, and a view that is
+thrown away has changed nothing. The changelog (`city-cases`) gets what a view changed, and gives it back on assignment:
+a case's state under its id, a parked event under `<case>|parked|<number>`.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+
+from bus.records import Output, Record
+from bus.topics import CASES
+from schemas.envelope import Event
+from schemas.failures import Misconfigured
+from services.workflows.definition import CLOSED, CaseState, Workflow
+
+PARKED_MARK = b"|parked|"
+
+
+@dataclass(frozen=True, slots=True)
+class ParkedEvent:
+    """An event that waits behind a decision that failed."""
+
+    number: int
+    """Its offset in the city's log: its place in the case's queue, and its name in the changelog."""
+    event: Event
+    at_ms: int
+    """When the city's log took it."""
+
+
+@dataclass(slots=True)
+class View:
+    """One batch's changes over the memory, not yet true."""
+
+    memory: Memory
+    cases: dict[str, CaseState] = field(default_factory=dict)
+    parked: dict[str, tuple[ParkedEvent, ...]] = field(default_factory=dict)
+
+    def case(self, id: str) -> CaseState | None:
+        """The case as this batch has left it; a closed one has the state `closed` and nothing else."""
+        return self.cases.get(id) or self.memory.cases.get(id) or self.memory.closed_case(id)
+
+    def parked_events(self, id: str) -> tuple[ParkedEvent, ...]:
+        """What waits in this case, oldest first."""
+        found = self.parked.get(id)
+        return found if found is not None else self.memory.parked.get(id, ())
+
+    def outputs(self, number: int) -> list[Output]:
+        """The changelog's records: each changed case once, each parked event that came or went."""
+        outputs = [
+            Output(CASES, id.encode(), _encode(case), (("workflow", case.workflow.encode()),), number)
+            for id, case in self.cases.items()
+        ]
+        for id, events in self.parked.items():
+            before = {parked.number for parked in self.memory.parked.get(id, ())}
+            now = {parked.number for parked in events}
+            outputs += [Output(CASES, _parked_key(id, gone), None, (), number) for gone in sorted(before - now)]
+            outputs += [
+                Output(CASES, _parked_key(id, parked.number), parked.event.data, _parked_headers(parked), number)
+                for parked in events
+                if parked.number not in before
+            ]
+        return outputs
+
+
+class Memory:
+    """One partition's cases, as the log has them."""
+
+    def __init__(self, workflows: Mapping[str, Workflow]) -> None:
+        self.cases: dict[str, CaseState] = {}
+        self.parked: dict[str, tuple[ParkedEvent, ...]] = {}
+        self._closed: dict[str, str] = {}
+        self._timers: list[tuple[int, str, str]] = []
+        self._decoders = {id: msgspec.json.Decoder(workflow.case) for id, workflow in workflows.items()}
+
+    def closed_case(self, id: str) -> CaseState | None:
+        """A closed case, as far as it is remembered."""
+        workflow = self._closed.get(id)
+        return CaseState(id=id, workflow=workflow, state=CLOSED) if workflow is not None else None
+
+    # -- making a view true
+
+    def take(self, view: View) -> None:
+        """Make a committed view the truth."""
+        for id, case in view.cases.items():
+            self._put(id, case)
+        for id, events in view.parked.items():
+            if events:
+                self.parked[id] = events
+            else:
+                self.parked.pop(id, None)
+
+    def _put(self, id: str, case: CaseState) -> None:
+        if case.state == CLOSED:
+            self._closed[id] = case.workflow
+            self.cases.pop(id, None)
+            return
+        before = self.cases.get(id)
+        self.cases[id] = case
+        for name, due in case.timers.items():
+            if due > 0 and (before is None or before.timers.get(name) != due):
+                heapq.heappush(self._timers, (due, id, name))
+
+    # -- timers
+
+    def next_due_ms(self) -> int | None:
+        """When the earliest timer is due. Timers that were stopped or have fired are forgotten on the way."""
+        while self._timers:
+            due, id, name = self._timers[0]
+            case = self.cases.get(id)
+            if case is not None and case.timers.get(name) == due:
+                return due
+            heapq.heappop(self._timers)
+        return None
+
+    def due(self, now_ms: int, count_max: int) -> list[tuple[CaseState, str, int]]:
+        """Timers that are due: case, name, due. They stay until a view that marks them as fired is taken."""
+        found: list[tuple[CaseState, str, int]] = []
+        taken = []
+        while len(found) < count_max and (first := self.next_due_ms()) is not None and first <= now_ms:
+            entry = heapq.heappop(self._timers)
+            taken.append(entry)
+            due, id, name = entry
+            found.append((self.cases[id], name, due))
+        for entry in taken:
+            heapq.heappush(self._timers, entry)
+        return found
+
+    # -- reading back
+
+    def restore(self, records: Sequence[Record]) -> None:
+        """Take in a part of the changelog, oldest first."""
+        for record in records:
+            key = record.key or b""
+            if PARKED_MARK in key:
+                self._restore_parked(key, record)
+            elif record.value:
+                id = key.decode()
+                self._put(id, self._decode(id, record))
+
+    def _decode(self, id: str, record: Record) -> CaseState:
+        headers: dict[str, Any] = dict(record.headers)
+        workflow = (headers.get("workflow") or b"").decode()
+        decoder = self._decoders.get(workflow)
+        if decoder is None:
+            raise Misconfigured(
+                f"the case {id} is pinned to the workflow {workflow!r}, which this version of Subak does not have. "
+                "Run the version that has it, until its cases are closed or migrated."
+            )
+        if record.value == _CLOSED_VALUE:
+            return CaseState(id=id, workflow=workflow, state=CLOSED)
+        return decoder.decode(record.value or b"")
+
+    def _restore_parked(self, key: bytes, record: Record) -> None:
+        id, _, text = key.decode().partition(PARKED_MARK.decode())
+        number = int(text)
+        kept = tuple(parked for parked in self.parked.get(id, ()) if parked.number != number)
+        if record.value is not None:
+            at_ms = int((dict(record.headers).get("parked_at_ms") or b"0").decode())
+            kept = (*kept, ParkedEvent(number, Event.from_record(record.headers, record.value), at_ms))
+        if kept:
+            self.parked[id] = tuple(sorted(kept, key=lambda parked: parked.number))
+        else:
+            self.parked.pop(id, None)
+
+
+_CLOSED_VALUE = b'{"state":"closed"}'
+"""What the changelog keeps of a closed case: that it was, so that a late event is told from one of an unknown case."""
+
+
+def _encode(case: CaseState) -> bytes:
+    return _CLOSED_VALUE if case.state == CLOSED else msgspec.json.encode(case)
+
+
+def _parked_key(id: str, number: int) -> bytes:
+    return id.encode() + PARKED_MARK + str(number).encode()
+
+
+def _parked_headers(parked: ParkedEvent) -> list[tuple[str, bytes]]:
+    return [*parked.event.headers(), ("parked_at_ms", str(parked.at_ms).encode())]
