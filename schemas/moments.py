@@ -1,7 +1,8 @@
 """Times: one grammar for every time on the bus, RFC 3339 with an offset, between 1970 and 2100.
 
 Anything else would be guessed at: a number (seconds or milliseconds?), a time without an offset (whose wall clock?),
-the year 1970 or 33658 (a wrong unit). Leap seconds are refused: no agency's database stores them.
+the year 1970 or 33658 (a wrong unit). Of what RFC 3339 leaves open, lower-case `t` and `z` and leap seconds are
+refused: not every database and library reads them.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from datetime import datetime, timedelta
 
 MOMENT_PATTERN = (
     r"^(19[7-9][0-9]|20[0-9]{2}|2100)-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])"
-    r"[Tt]([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
-    r"([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
+    r"T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?"
+    r"(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$"
 )
 """RFC 3339 `date-time` in the years 1970 to 2100. A day that its month lacks is found by `parse_moment`."""
 
@@ -33,7 +34,7 @@ def parse_moment(text: str) -> datetime:
     if _moment(text) is None:
         raise NotAMoment(_problem(text))
     try:
-        return datetime.fromisoformat(text.upper())
+        return datetime.fromisoformat(text)
     except ValueError as error:
         raise NotAMoment(f"{text!r} is no day of the calendar ({error})") from error
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
 from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import ValidationError
@@ -35,7 +37,7 @@ class EventData(Strict):
 
     def encode(self) -> bytes:
         """The data as JSON bytes, without the fields that are null."""
-        return self.__pydantic_serializer__.to_json(self, exclude_none=True)
+        return self.__pydantic_serializer__.to_json(self, exclude_none=True, by_alias=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +93,18 @@ class EventType:
         try:
             model = self.model.__pydantic_validator__.validate_json(data)
         except ValidationError as error:
-            raise Refused(reasons_of(error)) from error
-        if twice := duplicate_keys(data):
+            raise Refused(reasons_of(error, _field_names(self.model))) from error
+        if twice := duplicate_keys(data, model):
             raise Refused(twice)
         return model
+
+
+@cache
+def _field_names(model: type[EventData]) -> frozenset[str]:
+    """All names of fields in the model and in what it holds."""
+    schema = model.model_json_schema()
+    objects = [schema, *schema.get("$defs", {}).values()]
+    return frozenset(name for each in objects for name in each.get("properties", ()))
 
 
 class UnknownType(Refused):
@@ -127,12 +137,18 @@ class Registry:
         """
         found = self._types.get(name)
         if found is None:
-            from difflib import get_close_matches
-
-            near = get_close_matches(name, self._types, n=2, cutoff=0.6)
-            advice = f"Did you mean {' or '.join(near)}?" if near else "`subak schemas list` shows all types."
-            raise UnknownType([Reason("unknown_type", "type", f"there is no event type {name[:200]!r}", advice)])
+            raise UnknownType([self._unknown(name)])
         return found
+
+    def _unknown(self, name: str) -> Reason:
+        stem = name.rpartition(".v")[0]
+        versions = [known for known in self._types if known.rpartition(".v")[0] == stem]
+        if versions:
+            problem = f"the city does not know this version of {stem}"
+            return Reason("unknown_version", "type", problem, f"Send {' or '.join(versions)}.")
+        near = get_close_matches(name[:200], self._types, n=2, cutoff=0.6)
+        advice = f"Did you mean {' or '.join(near)}?" if near else "`subak schemas list` shows all types."
+        return Reason("unknown_type", "type", f"there is no event type {name[:200]!r}", advice)
 
     def __iter__(self) -> Iterator[EventType]:
         return iter(sorted(self._types.values(), key=lambda event_type: event_type.name))

@@ -18,11 +18,29 @@ from pydantic_core import CoreSchema, PydanticCustomError
 
 from schemas.identifiers import AGENCY_ID_PATTERN, UUID_PATTERN
 from schemas.moments import MOMENT_PATTERN, NotAMoment, check_moment, parse_moment
-from schemas.strict import Strict
+from schemas.strict import Strict, explain_pattern
 
 T = TypeVar("T")
 
-_NO_NUL = r"^[^\u0000]*$"
+_NO_NUL = explain_pattern(
+    r"^[^\u0000]*$", "the text holds a NUL character", "Remove it: no database of the city can store it."
+)
+_CODE = explain_pattern(
+    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
+    "this is not a code",
+    "Send 1 to 64 letters, digits, dots, underscores and hyphens, a letter or digit first.",
+)
+_LANGUAGE = explain_pattern(
+    r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}$", "this is not a language tag", "Send a tag of BCP 47, such as id or en."
+)
+_AMOUNT = explain_pattern(
+    r"^-?[0-9]{1,15}(\.[0-9]{1,4})?$",
+    "this is not a decimal amount",
+    "Send up to 15 digits, then a dot and up to 4 more where there are any, as in 1250000 or 99.50.",
+)
+_CURRENCY = explain_pattern(r"^[A-Z]{3}$", "this is not a currency's code", "Send a code of ISO 4217, such as IDR.")
+explain_pattern(UUID_PATTERN, "this is not a UUID", "Send a UUID of RFC 9562 in lower case, with hyphens.")
+explain_pattern(AGENCY_ID_PATTERN, "this is not an agency's id", "Send it in kebab case, such as public-works.")
 
 
 def bounded_text(length_max: int) -> StringConstraints:
@@ -43,23 +61,27 @@ Uuid = Annotated[str, StringConstraints(pattern=UUID_PATTERN)]
 AgencyId = Annotated[str, StringConstraints(pattern=AGENCY_ID_PATTERN, max_length=64)]
 """An agency of the city, in kebab case: `public-works`."""
 
-ServiceCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+ServiceCode = Annotated[str, StringConstraints(pattern=_CODE)]
 """A kind of public service, by the city's own code (Open311 `service_code`)."""
 
-AreaCode = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+AreaCode = Annotated[str, StringConstraints(pattern=_CODE)]
 """A place of the city, by the city's own code: `51.71.01.1005`."""
 
 HttpUrl = Annotated[
     str,
     StringConstraints(
         max_length=2000,
-        pattern=r"^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
-        r"([/?#][A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*)?$",
+        pattern=explain_pattern(
+            r"^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
+            r"([/?#][A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*)?$",
+            "this is not a web address",
+            "Send an absolute http or https URL in ASCII, other characters percent-encoded, without a user name.",
+        ),
     ),
 ]
 """An absolute http or https URL in ASCII (RFC 3986), without a user name, as it was sent."""
 
-LanguageTag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}$")]
+LanguageTag = Annotated[str, StringConstraints(pattern=_LANGUAGE)]
 """A language, as in BCP 47: `id`, `en`, `ban-Bali`."""
 
 LocalisedText = Annotated[dict[LanguageTag, Text1000], Field(min_length=1, max_length=50)]
@@ -111,9 +133,9 @@ Personal = Annotated[T, PersonalMark()]
 class Money(Strict):
     """An amount of money, exact. Never a float."""
 
-    amount: Annotated[str, StringConstraints(pattern=r"^-?[0-9]{1,15}(\.[0-9]{1,4})?$")]
+    amount: Annotated[str, StringConstraints(pattern=_AMOUNT)]
     """The amount as a decimal string: `1250000` or `99.50`."""
-    currency: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+    currency: Annotated[str, StringConstraints(pattern=_CURRENCY)]
     """The currency's code in ISO 4217: `IDR`."""
 
     @property
@@ -155,7 +177,7 @@ class Reporter(Strict):
 class Attribute(Strict):
     """One further answer that a service asks for (Open311 `attribute`)."""
 
-    code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")]
+    code: Annotated[str, StringConstraints(pattern=_CODE)]
     """Which question, by the service's own code: `DEPTH_CM`."""
     value: Text1000
     """The answer, as text."""
