@@ -210,7 +210,7 @@ class LocalKafka:
         self._report("Preparing Kafka's data folder")
         shutil.rmtree(self._data, ignore_errors=True)
         cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
-        command = [*tool, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", str(properties)]
+        command = [*tool, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", f"--config={properties}"]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode != 0:
             shutil.rmtree(self._data, ignore_errors=True)
