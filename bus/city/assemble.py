@@ -1,11 +1,10 @@
-"""From the entries of the files to the city's values: roles added, rules spread over areas, durations and parents found.
+"""From the files' entries to the city's values: roles added, rules spread over areas, durations and parents found.
 
 What an entry cannot give is left out and noted; whether the parts fit together is for the checks to say.
 """
 
 from __future__ import annotations
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -32,7 +31,6 @@ from bus.city.model import (
     Area,
     Bounds,
     Level,
-    Money,
     Responsibility,
     Service,
     Subscription,
@@ -40,6 +38,7 @@ from bus.city.model import (
 from bus.city.problems import Problems, nearest
 from bus.city.read import AGENCIES, AREAS, SERVICES, CityFiles
 from bus.city.standards import parse_duration
+from schemas.values import Money
 
 TARGETS = tuple(TargetsEntry.model_fields)
 
@@ -56,6 +55,8 @@ class Draft:
     services: dict[str, Service] = field(default_factory=dict)
     agency_ids: set[str] = field(default_factory=set)
     """The agencies that the file names, those with problems too."""
+    origins: dict[str, str] = field(default_factory=dict)
+    """Where each agency is written, as problems name it: its own table, or the rule that made it."""
     service_codes: set[str] = field(default_factory=set)
     """The services that the file names, those with problems too."""
 
@@ -150,6 +151,7 @@ def _add_agencies(draft: Draft, problems: Problems) -> None:
             elif name not in broken_roles:
                 problems.note(AGENCIES, f"{key}.roles", f'there is no role "{name}"', nearest(name, roles))
         draft.agency_ids.add(entry.id)
+        draft.origins[entry.id] = key
         draft.agencies[entry.id] = _agency(entry, mine, whole_city, key, problems)
 
 
@@ -189,7 +191,7 @@ def _fill(template: str, values: dict[str, str], key: str, problems: Problems) -
 
 
 def _agency(entry: AgencyEntry, roles: list[RoleEntry], whole_city: list[str], key: str, problems: Problems) -> Agency:
-    sources = [entry, *roles]
+    sources: list[AgencyEntry | RoleEntry] = [entry, *roles]
     return Agency(
         id=entry.id,
         name=entry.name,
@@ -213,7 +215,7 @@ def _money(entry: MoneyEntry | None, key: str, problems: Problems) -> Money | No
     if entry is None:
         return None
     try:
-        return Money.model_validate_json(json.dumps(entry.model_dump()))
+        return Money(amount=entry.amount, currency=entry.currency)
     except ValidationError:
         problems.note(
             AGENCIES, key, "this is not an amount of money", 'Write { amount = "2500.00", currency = "USD" }.'

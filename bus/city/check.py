@@ -1,8 +1,23 @@
-"""Whether the parts of a city fit together."""
+"""Whether the parts of a city fit together: run over a draft, before anyone sees a `City`.
+
+Each check looks at what could be read and keeps silent about what rests on something already noted, so that one mistake
+gives one sentence, and no mistake hides another.
+"""
+
+from __future__ import annotations
 
 from bus.city.assemble import Draft
+from bus.city.check_agencies import check_agencies
+from bus.city.check_places import check_areas, check_settings
+from bus.city.check_rights import check_rights
+from bus.city.check_services import check_services
 from bus.city.problems import Problems
 
 
 def check(draft: Draft, problems: Problems) -> None:
-    return
+    """Note everything in the draft that does not fit together."""
+    check_settings(draft, problems)
+    check_areas(draft, problems)
+    check_agencies(draft, problems)
+    check_services(draft, problems)
+    check_rights(draft, problems)

@@ -1,6 +1,6 @@
 """The city's directory: who may say what, who is asked, who must hear of it, for which place.
 
-Pure: it reads nothing and changes nothing once loaded, so every process of a bus that loads the same files gives the same
+Pure: it reads nothing and changes nothing once loaded, so every process that loads the same files gives the same
 answers. Gateway, router and workflows ask it about every event.
 """
 
@@ -10,18 +10,19 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from bus.city.lookups import Lookups
-from bus.city.model import PERSONAL, Agency, Area, Bounds, Level, LocalisedName, Service
+from bus.city.model import PERSONAL, Agency, Area, Bounds, Level, Service
 from bus.city.problems import nearest
 from bus.topics import CITY_TOPICS, in_topic, out_topic
 from schemas.failures import Misconfigured, Reason
 from schemas.strict import Strict
+from schemas.values import LocalisedText, localised
 
 
 class City(Strict):
     """One city. Make it with `load_city`, which checks what this class takes for granted."""
 
     id: str
-    name: LocalisedName
+    name: LocalisedText
     country: str
     """ISO 3166-1 alpha-2."""
     timezone: str
@@ -76,7 +77,8 @@ class City(Strict):
     def inspector_of(self, area: str | None) -> str:
         """The agency that inspects finished work there: of the lowest level that holds the area and may inspect.
 
-        Among equals the default agency goes first, then the order of agencies.toml. An unknown area counts as the city's own.
+        Among equals the default agency goes first, then the order of agencies.toml. An unknown area counts as the
+        city's own.
         """
         inspectors = self.lookups.inspectors
         found = inspectors.get(area) if area is not None else None
@@ -106,8 +108,8 @@ class City(Strict):
     ) -> tuple[str, ...]:
         """The agencies that must hear of an event, sorted: its recipient, and all whose subscriptions take it.
 
-        The sender hears of its own event only as its recipient. An event without a known area concerns the whole city: those
-        hear of it by area whose areas hold all of it.
+        The sender hears of its own event only as its recipient. An event without a known area concerns the whole city:
+        those hear of it by area whose areas hold all of it.
         """
         return self.lookups.recipients(event_type, area, recipient, parties, sender, service_code)
 
@@ -121,15 +123,15 @@ class City(Strict):
         return (*CITY_TOPICS, *(topic(id) for id in sorted(self.agencies) for topic in (out_topic, in_topic)))
 
     def area_at(self, longitude: float, latitude: float) -> str:
-        """The area to file a point under: the one with the nearest centroid, or the city's own where the file gives none.
+        """The area to file a point under: the one with the nearest centroid; the city's own where no area has one.
 
         An approximation until a city brings polygons: at a border the neighbour may be nearer.
         """
         return self.lookups.area_at(longitude, latitude)
 
-    def text(self, name: LocalisedName) -> str:
+    def text(self, name: LocalisedText) -> str:
         """A name in the city's default language."""
-        return name[self.languages[0]]
+        return localised(name, *self.languages)
 
     @cached_property
     def zone(self) -> ZoneInfo:

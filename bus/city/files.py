@@ -12,6 +12,7 @@ from pydantic import Field
 
 from bus.city.model import Relation
 from schemas.strict import Strict
+from schemas.values import AreaCode, LocalisedText
 
 
 class BoundsEntry(Strict):
@@ -27,14 +28,14 @@ class LevelEntry(Strict):
     """`[[level]]` in city.toml, from the lowest up."""
 
     id: str
-    name: dict[str, str]
+    name: LocalisedText
 
 
 class CityEntry(Strict):
     """city.toml. All keys may be missing here, so that one slip does not hide the rest; the checks ask for them."""
 
     id: str | None = None
-    name: dict[str, str] | None = None
+    name: LocalisedText | None = None
     country: str | None = None
     timezone: str | None = None
     currency: str | None = None
@@ -81,7 +82,7 @@ class AgencyEntry(Strict):
     """`[[agency]]` in agencies.toml."""
 
     id: str
-    name: dict[str, str]
+    name: LocalisedText
     level: str
     parent: str | None = None
     kind: Literal["agency", "partner"] = "agency"
@@ -97,13 +98,13 @@ class AgencyEntry(Strict):
 class AgencyForEachEntry(Strict):
     """`[[agency_for_each]]` in agencies.toml: one agency for each area of a level.
 
-    In `id` and `parent`, `{name}` and `{parent_name}` are the names of the area and of the one that holds it, in kebab-case;
-    in `name` they are as areas.csv has them. `{code}` is the area's code.
+    In `id` and `parent`, `{name}` and `{parent_name}` are the names of the area and of the one that holds it, in
+    kebab-case; in `name` they are as areas.csv has them. `{code}` is the area's code.
     """
 
     level: str
     id: str
-    name: dict[str, str]
+    name: LocalisedText
     parent: str | None = None
     roles: list[str] = []
     publishes: list[str] = []
@@ -142,8 +143,8 @@ class ServiceEntry(TargetsEntry):
     """`[[service]]` in services.toml."""
 
     service_code: str
-    service_name: dict[str, str]
-    description: dict[str, str] | None = None
+    service_name: LocalisedText
+    description: LocalisedText | None = None
     group: str
     keywords: list[str] = []
     type: Literal["realtime", "batch", "blackbox"] = "realtime"
@@ -160,7 +161,7 @@ class ServicesFile(Strict):
 class AreaRow(Strict):
     """A row of areas.csv. Empty cells are left out."""
 
-    code: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    code: AreaCode
     name: str = Field(min_length=1)
     level: str
     parent: str | None = None

@@ -1,12 +1,13 @@
 """The city's answers, made ready: what is asked of every event costs a dictionary's look-up.
 
 Built once from a checked `City`, never changed after. What depends on the arguments of one event is remembered in
-bounded caches (`CACHE_ENTRIES_MAX`): a city has tens of agencies, areas and types, so their combinations in use fit; text
-from outside that fits no city (an unknown area or type) is answered without being remembered, so nobody can fill them.
+bounded caches (`CACHE_ENTRIES_MAX`): a city has tens of agencies, areas and types, so their combinations in use fit.
+Text from outside that no city knows (an area, a type) is answered without being remembered, so nobody can fill them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from math import cos, hypot, radians
 from typing import TYPE_CHECKING
@@ -36,7 +37,9 @@ class Lookups:
             for code, chain in self.chains.items()
         }
         ranks = {level.id: rank for rank, level in enumerate(city.levels)}
-        self.inspectors = {code: self._inspector(code, ranks) for code in city.areas}
+        self.inspectors = {
+            code: inspector_in(chain, city.agencies, ranks, city.default_agency) for code, chain in self.chains.items()
+        }
         inner = {area.parent for area in city.areas.values()}
         self._places = tuple(
             (*area.centroid, code)
@@ -76,17 +79,6 @@ class Lookups:
         """The area, or the city's own where it is unknown or not in the city."""
         chain = self.chains.get(area) if area is not None else None
         return area if area is not None and chain is not None and self._city.area in chain else self._city.area
-
-    def _inspector(self, area: str, ranks: dict[str, int]) -> str:
-        default = self._city.default_agency
-        able = [
-            agency
-            for id in self.holders[area]
-            if (agency := self._city.agencies[id]).kind == "agency" and agency.publishes_type(INSPECTED)
-        ]
-        # The default agency goes before others of its level: whoever did the work should not judge it.
-        lowest = min(able, key=lambda agency: (ranks[agency.level], agency.id != default), default=None)
-        return lowest.id if lowest is not None else default
 
     def _find_candidates(self, service_code: str, area: str) -> tuple[str, ...]:
         responsible = self._city.services[service_code].responsible
@@ -189,3 +181,15 @@ def area_chains(areas: dict[str, Area]) -> dict[str, tuple[str, ...]]:
             step = areas[step].parent
         chains[code] = tuple(chain)
     return chains
+
+
+def inspector_in(chain: tuple[str, ...], agencies: Mapping[str, Agency], ranks: Mapping[str, int], default: str) -> str:
+    """The agency that inspects in the area whose chain this is: see `City.inspector_of`."""
+    able = [
+        agency
+        for agency in agencies.values()
+        if agency.kind == "agency" and agency.publishes_type(INSPECTED) and not set(agency.areas).isdisjoint(chain)
+    ]
+    # The default agency goes before others of its level: whoever did the work should not judge it.
+    lowest = min(able, key=lambda agency: (ranks[agency.level], agency.id != default), default=None)
+    return lowest.id if lowest is not None else default

@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 from pydantic import Field
 
 from schemas.strict import Strict
+from schemas.values import LocalisedText, Money
 
-AGENCY_ID_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 TYPE_PATTERN_PATTERN = r"^subak\.(\*|[a-z]+\.(\*|[a-z]+\.(\*|v[1-9][0-9]*)))$"
 """A type's whole name, or its beginning up to a dot and a star: `subak.request.*`, `subak.workorder.completed.v1`."""
 
@@ -31,22 +31,12 @@ PERSONAL = "personal"
 
 ENTITLEMENTS = frozenset({PERSONAL})
 
-LocalisedName = dict[str, str]
-"""A name by language (a BCP 47 map), such as `{"id": "Jalan rusak", "en": "Damaged road"}`."""
-
 Relation = Literal["area", "party", "inspector", "all"]
 """What an agency must be to an event in order to hear of it.
 
 `area`: the event's jurisdiction lies in the agency's areas. `party`: the agency is among the event's `parties`.
 `inspector`: the agency is the one that inspects work in the event's jurisdiction. `all`: every event.
 """
-
-
-class Money(Strict):
-    """An amount in a currency, as in events."""
-
-    amount: str = Field(pattern=r"^-?\d{1,15}(\.\d{1,4})?$")
-    currency: str = Field(pattern=r"^[A-Z]{3}$")
 
 
 class Bounds(NamedTuple):
@@ -66,7 +56,7 @@ class Level(Strict):
     """One level of government, such as village, city or nation."""
 
     id: str
-    name: LocalisedName
+    name: LocalisedText
 
 
 class Area(Strict):
@@ -98,7 +88,7 @@ class Agency(Strict):
     """One agency: where it acts, what it may say, what it hears."""
 
     id: str
-    name: LocalisedName
+    name: LocalisedText
     level: str
     parent: str | None = None
     """Who an overdue matter of this agency goes to. None: to the city's default agency."""
@@ -127,8 +117,8 @@ class Service(Strict):
     """One kind of public service, with Open311's `service_code`, who provides it and within what time."""
 
     service_code: str
-    service_name: LocalisedName
-    description: LocalisedName | None = None
+    service_name: LocalisedText
+    description: LocalisedText | None = None
     group: str
     keywords: tuple[str, ...] = ()
     type: Literal["realtime", "batch", "blackbox"] = "realtime"

@@ -1,7 +1,7 @@
 """A city's four files, read into the shapes of `files.py`; what does not fit becomes a problem, and the rest is kept.
 
-Nothing raises for what a file says: a missing file, broken TOML or a misspelt key is noted and reading goes on, so that its
-writer learns everything at once. What a broken entry is called is remembered, so that others may still name it.
+Nothing raises for what a file says: a missing file, broken TOML or a misspelt key is noted and reading goes on, so that
+its writer learns everything at once. What a broken entry is called is remembered, so that others may still name it.
 """
 
 from __future__ import annotations
@@ -120,6 +120,8 @@ def read_shape(shape: type[Shape], table: object, file: str, key: str, problems:
 def path_of(key: str, loc: tuple[int | str, ...]) -> str:
     """The place of a value, such as `agency "health".subscribes[0].types`."""
     for step in loc:
+        if step == "[key]":  # pydantic's way to say that a key itself is wrong
+            continue
         key = f"{key}[{step}]" if isinstance(step, int) else f"{key}.{step}" if key else step
     return key
 
