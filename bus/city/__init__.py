@@ -1,6 +1,7 @@
 """The city's directory: its areas, agencies and services, and who must hear of what."""
 
 from bus.city.directory import City
+from bus.city.feed import Feed, load_feed, request_from_open311
 from bus.city.load import city_path, load_city
 from bus.city.model import Agency, Area, Bounds, Level, Responsibility, Service, Subscription
 from bus.city.problems import Problem, WrongCity
@@ -10,6 +11,7 @@ __all__ = [
     "Area",
     "Bounds",
     "City",
+    "Feed",
     "Level",
     "Problem",
     "Responsibility",
@@ -18,4 +20,6 @@ __all__ = [
     "WrongCity",
     "city_path",
     "load_city",
+    "load_feed",
+    "request_from_open311",
 ]
