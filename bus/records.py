@@ -26,7 +26,7 @@ class Output(msgspec.Struct, frozen=True, gc=False):
     topic: str
     key: bytes
     value: bytes | None
-    headers: Sequence[tuple[str, bytes]] = ()
+    headers: list[tuple[str, bytes]] = []
     partition: int | None = None
     """The partition, where the writer knows it; by key (`partition_for`) where not."""
 

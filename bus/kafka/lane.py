@@ -353,7 +353,7 @@ class Lane:
         self._count += 1
         transaction = f"{self._life}-{self._count}"
         position = msgspec.json.encode(Position(positions=positions, transaction=transaction))
-        copy = Output(POSITIONS, position_key(self.stage, self.number), position, (), self.number)
+        copy = Output(POSITIONS, position_key(self.stage, self.number), position, [], self.number)
         self._in_hand = (transaction, decided)
         began = time.perf_counter()
         try:

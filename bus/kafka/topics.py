@@ -7,7 +7,6 @@ and stops instead of starting over.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -58,7 +57,7 @@ async def ensure_topics(settings: KafkaSettings, agencies: Iterable[str]) -> lis
         await _check_partitions(admin, settings, [topic for topic in wanted if topic not in missing])
         await _create(admin, settings, missing)
     if EVENTS in missing and POSITIONS in missing:
-        await _write_first_positions(settings)
+        await write_first_positions(settings, STAGES)
     return missing
 
 
@@ -94,14 +93,18 @@ async def _create(admin: AIOKafkaAdminClient, settings: KafkaSettings, topics: l
                 raise Misconfigured(f"Kafka refused to create the topic {name}: {error.__name__}: {error.description}")
 
 
-async def _write_first_positions(settings: KafkaSettings) -> None:
+async def write_first_positions(settings: KafkaSettings, stages: Iterable[str]) -> None:
+    """State that these stages begin at the beginning of their topics.
+
+    For a new bus, or for a stage whose position is lost and whose outputs may be made again.
+    """
     producer = TransactionalProducer(settings, transactional_id="topics-first-positions")
     await producer.start()
     try:
         await producer.commit(
             [
-                Output(POSITIONS, position_key(stage, number), json.dumps({}).encode(), (), number)
-                for stage in STAGES
+                Output(POSITIONS, position_key(stage, number), b"{}", [], number)
+                for stage in stages
                 for number in range(settings.partitions)
             ],
             {},

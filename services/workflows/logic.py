@@ -31,6 +31,8 @@ log = get_logger("workflows")
 TIMER_FIRED = TimerFired.registered.name
 REPLAY_REQUESTED = ReplayRequested.registered.name
 
+_TIMER_FIRED = TIMER_FIRED.encode()
+
 TIMERS_MAX = 1000
 """Timers that fire in one transaction; the rest follows at once in the next."""
 
@@ -48,6 +50,7 @@ class Workflows:
         self._number = number
         self._city = city
         self._source = city.source_of("workflows")
+        self._source_bytes = self._source.encode()
         self._workflows = workflows
         self._openers = _newest_by_opening_event(workflows.values())
         self.memory = Memory(workflows)
@@ -85,11 +88,11 @@ class Workflows:
         return batch.decided(self._number)
 
     def _handle(self, record: Record, batch: _Batch) -> None:
-        event = Event.from_record(record.headers, record.value)
-        own = event.source == self._source
-        if own and event.type != TIMER_FIRED:
+        own = self._wrote(record)
+        if own and ("ce_type", _TIMER_FIRED) not in record.headers:
             batch.count("own")
             return
+        event = Event.from_record(record.headers, record.value)
         if event.type == REPLAY_REQUESTED:
             self._replay(event, batch)
             return
@@ -111,6 +114,10 @@ class Workflows:
             raise
         except Exception as error:
             self._park(ParkedEvent(record.offset, event, record.timestamp_ms), error, batch)
+
+    def _wrote(self, record: Record) -> bool:
+        """Whether this stage itself wrote the record: more than half of the log, so nothing else is read of it."""
+        return next((value for name, value in record.headers if name == "ce_source"), None) == self._source_bytes
 
     def _decide(self, event: Event, at_ms: int, batch: _Batch) -> None:
         """Let the case's workflow decide, and take in what it says. Raises with nothing changed."""
@@ -240,7 +247,7 @@ class _Batch:
 
 def _as_record(parked: ParkedEvent, number: int) -> Record:
     event = parked.event
-    return Record(EVENTS, number, 0, parked.at_ms, event.key, event.data, event.headers())
+    return Record(EVENTS, number, parked.number, parked.at_ms, event.key, event.data, event.headers())
 
 
 def _newest_by_opening_event(workflows: Iterable[Workflow]) -> dict[str, Workflow]:

@@ -54,13 +54,13 @@ class View:
     def outputs(self, number: int) -> list[Output]:
         """The changelog's records: each changed case once, each parked event that came or went."""
         outputs = [
-            Output(CASES, id.encode(), _encode(case), (("workflow", case.workflow.encode()),), number)
+            Output(CASES, id.encode(), _encode(case), [("workflow", case.workflow.encode())], number)
             for id, case in self.cases.items()
         ]
         for id, events in self.parked.items():
             before = {parked.number for parked in self.memory.parked.get(id, ())}
             now = {parked.number for parked in events}
-            outputs += [Output(CASES, _parked_key(id, gone), None, (), number) for gone in sorted(before - now)]
+            outputs += [Output(CASES, _parked_key(id, gone), None, [], number) for gone in sorted(before - now)]
             outputs += [
                 Output(CASES, _parked_key(id, parked.number), parked.event.data, _parked_headers(parked), number)
                 for parked in events

@@ -1,0 +1,1 @@
+"""Measurements: ratios in one run, beside the machine's description. Nothing here is asserted in a test."""

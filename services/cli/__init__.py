@@ -1,0 +1,1 @@
+"""The command `subak`: one for everybody who works with the bus."""

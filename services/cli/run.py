@@ -1,0 +1,71 @@
+"""`subak run`: one process of the bus in the foreground. It imports that process and nothing else, so it stays small."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bus.settings import Settings
+
+app = typer.Typer(no_args_is_help=True, help="Run one process of the bus in the foreground, until SIGTERM.")
+
+Process = Callable[[Settings, asyncio.Event], Awaitable[None]]
+
+
+def run(name: str, process: Process) -> None:
+    """Run a process with this environment's settings, and exit with its code."""
+    from bus.logs import configure_logs
+    from bus.process import run_process
+    from bus.settings import read_settings
+
+    settings = read_settings()
+    configure_logs(settings.log_level, settings.log_format, process=name)
+    raise typer.Exit(run_process(lambda stopping: process(settings, stopping)))
+
+
+@app.command()
+def gateway() -> None:
+    """The one door into the city's log: identity, rights, schema, no event twice."""
+    from services.gateway.process import run_gateway
+
+    run("gateway", run_gateway)
+
+
+@app.command()
+def workflows() -> None:
+    """Each case's workflow decides what follows from an event, and when a deadline passes."""
+    from services.workflows.process import run_workflows
+
+    run("workflows", run_workflows)
+
+
+@app.command()
+def router() -> None:
+    """Copies each event to the agencies that must hear of it."""
+    from services.router.process import run_router
+
+    run("router", run_router)
+
+
+@app.command()
+def casebook(
+    rebuild: Annotated[bool, typer.Option(help="Forget the tables and read the log again from its beginning.")] = False,
+) -> None:
+    """The readable truth: cases and timelines in SQL, with a JSON API."""
+    from services.casebook.process import run_casebook
+
+    run("casebook", lambda settings, stopping: run_casebook(settings, stopping, rebuild=rebuild))
+
+
+@app.command()
+def adapter(
+    file: Annotated[Path, typer.Argument(help="The adapter's adapter.toml.", exists=True, dir_okay=False)],
+) -> None:
+    """An agency's adapter: its system POSTs events to it, and it calls the system's webhook."""
+    from adapters.process import run_adapter
+
+    run(f"adapter-{file.stem}", lambda settings, stopping: run_adapter(file, settings, stopping))
