@@ -90,7 +90,7 @@ class Event:
     @classmethod
     def of(cls, data: EventData, *, source: str, subject: str, time: str, id: str | None = None) -> Event:
         """A new event that carries `data`, under the type that the class of `data` is registered with."""
-        return _made(
+        return event_of(
             {
                 "id": id or new_id(),
                 "type": data.registered.name,
@@ -114,7 +114,7 @@ class Event:
             attributes["jurisdiction"] = cause.jurisdiction
         if self.traceparent is None:
             attributes["traceparent"] = cause.traceparent
-        return _made(attributes)
+        return event_of(attributes)
 
     @property
     def occurred_at(self) -> datetime:
@@ -161,7 +161,7 @@ class Event:
         if not attributes.keys() >= _REQUIRED:
             missing = ", ".join(sorted(_REQUIRED - attributes.keys()))
             raise NotAnEvent(f"this record is not an event of the city's log: it has no {missing}")
-        return _made(attributes)
+        return event_of(attributes)
 
     def attributes(self) -> dict[str, str]:
         """All attributes that are set, by CloudEvents name, without the data."""
@@ -173,7 +173,7 @@ _ATTRIBUTE_OF = {HEADER_PREFIX + name: name for name in (*REQUIRED_ATTRIBUTES, *
 _REQUIRED = frozenset(REQUIRED_ATTRIBUTES)
 
 
-def _made(attributes: dict[str, Any]) -> Event:
+def event_of(attributes: dict[str, Any]) -> Event:
     """An event of these attributes, which become its own. Half the time of the generated `__init__`."""
     event = object.__new__(Event)
     event.__dict__.update(attributes)

@@ -20,6 +20,12 @@ EVENT_ID_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._:~/+=@-]{0,127}$"
 AGENCY_ID_PATTERN = r"^[a-z0-9]+(-[a-z0-9]+)*$"
 """An agency's id, in kebab case: `public-works`. At most 64 characters."""
 
+SOURCE_PATTERN = r"^urn:subak:[a-z0-9]+(-[a-z0-9]+)*:[a-z0-9]+(-[a-z0-9]+)*$"
+"""A sender's URI: `urn:subak:<city>:<agency>`."""
+
+TYPE_PATTERN = r"^subak\.[a-z]+\.[a-z]+\.v[1-9][0-9]{0,3}$"
+"""An event type's name: `subak.<domain>.<event>.v<major>`."""
+
 _uuid = re.compile(UUID_PATTERN)
 _event_id = re.compile(EVENT_ID_PATTERN)
 

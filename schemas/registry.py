@@ -17,9 +17,9 @@ from typing import Any, ClassVar, Literal, TypeVar
 from pydantic import ValidationError
 
 from schemas.failures import Misconfigured, Reason, Refused
+from schemas.identifiers import TYPE_PATTERN
 from schemas.strict import Strict, duplicate_keys, reasons_of
 
-TYPE_PATTERN = r"^subak\.[a-z]+\.[a-z]+\.v[1-9][0-9]*$"
 _type = re.compile(TYPE_PATTERN)
 
 DATA_BYTES_MAX = 1_048_576

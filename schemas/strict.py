@@ -125,14 +125,15 @@ def bounded_reasons(reasons: Sequence[Reason], count: int | None = None) -> list
     return [*reasons[:REASONS_MAX], more]
 
 
-def duplicate_keys(data: bytes, model: BaseModel | None = None) -> list[Reason]:
+def duplicate_keys(data: bytes, model: BaseModel | None = None, within: str = "data.") -> list[Reason]:
     """A reason for each key that stands twice in one object. JSON leaves open which of them counts, so none does.
 
-    `model` is what has been read from `data`, strictly: with it most data needs no second parse. Where no string holds
-    an escaped quote, every quote stands at the edge of a key or of a string, and each key that was kept is written
-    again with the same strings: as many quotes in as out means that none was dropped.
+    `within` stands before the key in the reason. `model` is what has been read from `data`, strictly: with it most data
+    needs no second parse. Where no string holds an escaped quote, every quote stands at the edge of a key or of a
+    string, and each key that was kept is written again with the same strings: as many quotes in as out means that none
+    was dropped.
     """
-    if model is not None and b'\\"' not in data and b"\\u" not in data:
+    if model is not None and (b"\\" not in data or (b'\\"' not in data and b"\\u" not in data)):
         written = model.__pydantic_serializer__.to_json(model, exclude_unset=True, by_alias=True)
         if written.count(b'"') == data.count(b'"'):
             return []
@@ -144,7 +145,7 @@ def duplicate_keys(data: bytes, model: BaseModel | None = None) -> list[Reason]:
             for key, count in Counter(key for key, _ in pairs).items():
                 if count > 1:
                     problem = f"the key stands {count} times in one object"
-                    found.append(bounded_reason("duplicate_key", f"data.{key}", problem, "Keep one."))
+                    found.append(bounded_reason("duplicate_key", within + key, problem, "Keep one."))
         return members
 
     json.loads(data, object_pairs_hook=notice)
