@@ -1,0 +1,237 @@
+"""adapter.toml: which agencies one adapter process serves, how their systems reach it and how it reaches them.
+
+Read once, when the process starts; whatever is wrong is told at once, each with the key and what to do. Secrets may
+stand in the file, in the environment or in files of their own (`token`, `token_env`, `token_file`), never in a log.
+`adapters/adapter-sample.toml` shows every key.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from adapters.secrets import WrongSecret, read_secret, signing_key
+from bus.city.problems import nearest
+from schemas.failures import Misconfigured
+from schemas.strict import Strict
+from schemas.values import AgencyId
+
+TOKEN_CHARACTERS_MIN = 16
+"""A shorter token can be guessed."""
+
+_address = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})")
+
+
+class WebhookConfig(Strict):
+    """`[agency.webhook]`: where the adapter calls the agency's system, and how patiently."""
+
+    url: Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+([/?][^\s#]*)?$", max_length=2000)]
+    """The address that answers 2xx once the system has taken an event. Redirects are not followed."""
+    secret: str | None = Field(default=None, repr=False)
+    """What calls are signed with (Standard Webhooks 1.0): `whsec_<base64>`, or any text of at least 24 bytes."""
+    secret_env: str | None = None
+    """The environment variable that holds the secret."""
+    secret_file: str | None = None
+    """The file that holds the secret."""
+    timeout_seconds: float = Field(default=30.0, gt=0, le=600)
+    """How long one call may take."""
+    concurrency_max: int = Field(default=16, ge=1, le=1000)
+    """Calls under way at once, each for another case."""
+    tries_max: int = Field(default=8, ge=1, le=1000)
+    """Refusals of one event (4xx) after which it is parked for a person. A system that is away is called for ever."""
+    retry_seconds_first: float = Field(default=0.5, gt=0, le=3600)
+    """Pause before the second try; each further one doubles it, with jitter."""
+    retry_seconds_max: float = Field(default=300.0, gt=0, le=86_400)
+    """The longest pause. A `Retry-After` of the system may ask for more, up to an hour."""
+
+
+class AgencyConfig(Strict):
+    """`[[agency]]`: one agency that this adapter serves."""
+
+    id: AgencyId
+    """Its id in the city's agencies.toml."""
+    token: str | None = Field(default=None, repr=False)
+    """The bearer token with which its system calls this adapter: at least 16 characters."""
+    token_env: str | None = None
+    """The environment variable that holds the token."""
+    token_file: str | None = None
+    """The file that holds the token."""
+    webhook: WebhookConfig | None = None
+    """Where its system is told. Without one, the system asks: `GET /agencies/<id>/inbox`."""
+    accept_new_outbox: bool = False
+    """Begin with an empty outbox although Kafka holds earlier events of this agency and no position of them remains."""
+
+
+class AdapterSection(Strict):
+    """`[adapter]`: the process."""
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)]
+    """Its name in logs and in Kafka's client ids."""
+    listen: str = "127.0.0.1:8460"
+    """`host:port` of the HTTP source, /health and /metrics; port 0 takes a free one."""
+    database: str | None = Field(default=None, repr=False)
+    """SQLAlchemy URL of outbox and inbox. Default: SQLite, `<name>.sqlite3` beside this file."""
+    database_env: str | None = None
+    """The environment variable that holds the URL."""
+    outbox_rows_max: int = Field(default=1_000_000, ge=1)
+    """Events that may wait for Kafka, over all agencies here. When so many do, a POST is answered 503."""
+    outbox_keep_seconds: float = Field(default=7 * 86_400, ge=60)
+    """How long a relayed event can be asked about (its status), and its id is known again."""
+    inbox_keep_seconds: float = Field(default=30 * 86_400, ge=60)
+    """How long the content of a delivered event is kept. Its id is kept for ever."""
+
+
+class _File(Strict):
+    adapter: AdapterSection
+    agency: Annotated[tuple[AgencyConfig, ...], Field(min_length=1)]
+
+
+class Webhook(Strict):
+    """Where and how one agency's system is told, with its secret resolved."""
+
+    url: str
+    key: bytes = Field(repr=False)
+    """What the calls are signed with."""
+    timeout_seconds: float = 30.0
+    concurrency_max: int = 16
+    tries_max: int = 8
+    retry_seconds_first: float = 0.5
+    retry_seconds_max: float = 300.0
+
+
+class ServedAgency(Strict):
+    """One agency, with its secrets resolved."""
+
+    id: str
+    token: str = Field(repr=False)
+    webhook: Webhook | None = None
+    accept_new_outbox: bool = False
+
+
+class AdapterConfig(Strict):
+    """A whole adapter.toml, checked, with paths made absolute and secrets resolved."""
+
+    name: str
+    host: str
+    port: int
+    database_url: str = Field(repr=False)
+    outbox_rows_max: int = 1_000_000
+    outbox_keep_seconds: float = 7 * 86_400.0
+    inbox_keep_seconds: float = 30 * 86_400.0
+    agencies: tuple[ServedAgency, ...]
+
+    @classmethod
+    def load(cls, path: Path, environment: Mapping[str, str] = os.environ) -> AdapterConfig:
+        """The configuration in a file.
+
+        Raises:
+            Misconfigured: with everything that is wrong, a line each.
+        """
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise Misconfigured(f"{path}: {error.strerror}. Name the adapter.toml of your agency.") from error
+        except ValueError as error:
+            raise Misconfigured(f"{path} is not TOML in UTF-8: {error}.") from error
+        try:
+            file = _File.model_validate(_tuples(content))
+        except ValidationError as error:
+            raise Misconfigured("\n".join(f"{path}: {problem}" for problem in _problems(error))) from error
+        return _resolved(file, path, environment)
+
+
+def _resolved(file: _File, path: Path, environment: Mapping[str, str]) -> AdapterConfig:
+    problems: list[str] = []
+    agencies = []
+    folder = path.resolve().parent
+    for agency in file.agency:
+        where = f'agency "{agency.id}"'
+        try:
+            token = read_secret(agency, "token", folder, environment)
+            if len(token) < TOKEN_CHARACTERS_MIN:
+                raise WrongSecret(
+                    f"token has {len(token)} characters, fewer than {TOKEN_CHARACTERS_MIN}. Use a longer one."
+                )
+            webhook = _webhook(agency.webhook, folder, environment) if agency.webhook else None
+        except WrongSecret as error:
+            problems.append(f"{where}: {error}")
+            continue
+        agencies.append(
+            ServedAgency(id=agency.id, token=token, webhook=webhook, accept_new_outbox=agency.accept_new_outbox)
+        )
+    ids = [agency.id for agency in file.agency]
+    problems += [
+        f'agency "{id}" stands {ids.count(id)} times: keep one.' for id in sorted(set(ids)) if ids.count(id) > 1
+    ]
+    host, port = "", 0
+    if (found := _address.fullmatch(file.adapter.listen)) and int(found["port"]) < 65536:
+        host, port = found["host"].strip("[]"), int(found["port"])
+    else:
+        problems.append(f'adapter.listen: {file.adapter.listen!r} is not host:port, such as "127.0.0.1:8460".')
+    try:
+        url = _database_url(file.adapter, folder, environment)
+    except WrongSecret as error:
+        problems.append(f"adapter: {error}")
+    if problems:
+        raise Misconfigured("\n".join(f"{path}: {problem}" for problem in problems))
+    return AdapterConfig(
+        name=file.adapter.name,
+        host=host,
+        port=port,
+        database_url=url,
+        outbox_rows_max=file.adapter.outbox_rows_max,
+        outbox_keep_seconds=file.adapter.outbox_keep_seconds,
+        inbox_keep_seconds=file.adapter.inbox_keep_seconds,
+        agencies=tuple(agencies),
+    )
+
+
+def _webhook(config: WebhookConfig, folder: Path, environment: Mapping[str, str]) -> Webhook:
+    kept = config.model_dump(exclude={"secret", "secret_env", "secret_file"})
+    return Webhook(key=signing_key(read_secret(config, "secret", folder, environment)), **kept)
+
+
+def _database_url(section: AdapterSection, folder: Path, environment: Mapping[str, str]) -> str:
+    if section.database is None and section.database_env is None:
+        return f"sqlite:///{folder / section.name}.sqlite3"
+    url = read_secret(section, "database", folder, environment)
+    if url.startswith("sqlite:///") and url != "sqlite:///:memory:":
+        return f"sqlite:///{folder / url.removeprefix('sqlite:///')}"
+    if url.startswith("postgresql+psycopg://"):
+        return url
+    raise WrongSecret("database must be sqlite:///<file> or postgresql+psycopg://<user>@<host>/<name>.")
+
+
+def _tuples(value: Any) -> Any:
+    """TOML's lists as tuples, which is what strict models take."""
+    if isinstance(value, list):
+        return tuple(_tuples(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _tuples(item) for key, item in value.items()}
+    return value
+
+
+_SECTIONS: Mapping[str, type[Strict]] = {"adapter": AdapterSection, "agency": AgencyConfig, "webhook": WebhookConfig}
+
+
+def _problems(error: ValidationError) -> Iterable[str]:
+    details = error.errors(include_url=False)
+    for detail in details:
+        steps = detail["loc"]
+        if detail["type"] == "too_short" and any(other["loc"][:1] == steps for other in details if other != detail):
+            continue  # pydantic counts the agencies that have problems of their own as missing
+        where = "".join(f"[{step + 1}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
+        if detail["type"] == "extra_forbidden":
+            sections = [step for step in steps[:-1] if isinstance(step, str)]
+            known = _SECTIONS[sections[-1]] if sections else _File
+            yield f"{where}: there is no such key. {nearest(str(steps[-1]), known.model_fields)}"
+        elif detail["type"] == "missing":
+            yield f"{where}: this key is missing. Add it."
+        else:
+            yield f"{where}: {detail['msg']}."

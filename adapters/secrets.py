@@ -1,0 +1,62 @@
+"""Secrets of an adapter: from the file itself, from the environment, or from a file of their own; never shown."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Mapping
+from pathlib import Path
+
+from schemas.failures import Misconfigured
+from schemas.strict import Strict
+
+KEY_BYTES_MIN = 24
+"""Standard Webhooks 1.0: a signing secret has between 24 and 64 bytes."""
+
+
+class WrongSecret(Misconfigured):
+    """A secret that is missing, stated twice, or too weak. The sentence never contains it."""
+
+
+def read_secret(section: Strict, name: str, folder: Path, environment: Mapping[str, str]) -> str:
+    """The secret `name` of a section: its key `name`, `<name>_env` or `<name>_file`, exactly one of which is stated.
+
+    Raises:
+        WrongSecret: none or several are, or there is nothing where it points to.
+    """
+    stated: dict[str, str] = {
+        key: value for key in (name, f"{name}_env", f"{name}_file") if (value := getattr(section, key, None))
+    }
+    if len(stated) != 1:
+        problem = "is missing" if not stated else f"is stated {len(stated)} times"
+        raise WrongSecret(f"{name} {problem}: give exactly one of {name}, {name}_env or {name}_file.")
+    ((key, value),) = stated.items()
+    if key.endswith("_env"):
+        if not environment.get(value):
+            raise WrongSecret(f"{key} names the environment variable {value}, which is not set.")
+        return environment[value]
+    if key.endswith("_file"):
+        path = folder / value
+        try:
+            return path.read_text(encoding="utf-8").strip()
+        except (OSError, ValueError) as error:
+            raise WrongSecret(f"{key} names {path}, which cannot be read: {error}.") from error
+    return str(value)
+
+
+def signing_key(secret: str) -> bytes:
+    """The bytes that sign: the base64 after `whsec_` (Standard Webhooks 1.0), or the text itself.
+
+    Raises:
+        WrongSecret: not base64, or too short.
+    """
+    try:
+        key = (
+            b64decode(secret.removeprefix("whsec_"), validate=True) if secret.startswith("whsec_") else secret.encode()
+        )
+    except ValueError as error:
+        raise WrongSecret("secret begins with whsec_ and goes on with something that is not base64.") from error
+    if len(key) < KEY_BYTES_MIN:
+        raise WrongSecret(
+            f"secret has {len(key)} bytes, fewer than {KEY_BYTES_MIN}. Make one with `openssl rand -base64 32`."
+        )
+    return key
