@@ -1,8 +1,8 @@
 """Requests of an Open311 feed (GeoReport v2), as the data of `subak.request.submitted.v1`. Pure, but for `load_feed`.
 
 Real feeds are loose where the shared language is strict: nulls stand for what is not there, times have no offset,
-latitude comes apart from longitude, and `0, 0` stands for a place that nobody knows. What a feed says is kept wherever it
-can be read; what would be a guess is refused with its reason. The feed's `status` is ignored: a case begins with the
+latitude comes apart from longitude, and `0, 0` stands for a place that nobody knows. What a feed says is kept wherever
+it can be read; what would be a guess is refused with its reason. The feed's `status` is ignored: a case begins with the
 request, and its state is made by the city's own agencies.
 
 Times without an offset are read on the wall clock of the city's time zone. Where that clock was set back and showed
@@ -41,13 +41,13 @@ class FeedFile(Strict):
 
 
 class Feed:
-    """How one feed's service names relate to the city's catalogue. Capitals, underscores and spaces make no difference."""
+    """How a feed's service names relate to the city's catalogue. Capitals, underscores and blanks are all one."""
 
     def __init__(self, services: dict[str, str] | None = None) -> None:
         self._codes = {_plain(name): code for name, code in (services or {}).items()}
 
     def service_code(self, city: City, item: dict[str, Any]) -> str:
-        """The catalogue's code for a request: by the name's entry, else the feed's code where the catalogue has the same.
+        """The catalogue's code for a request: by its name in feed.toml, else by the feed's own code if we have it.
 
         What neither knows is the general service's: no request is lost for its name.
         """
@@ -75,7 +75,7 @@ def load_feed(folder: Path, city: City) -> Feed:
             problems.note(FEED, key, f'there is no service "{code}" in {SERVICES}', nearest(code, city.services))
         if services[seen.setdefault(_plain(name), name)] != code:
             problem = f'"{seen[_plain(name)]}" reads the same, with another service'
-            problems.note(FEED, key, problem, "Keep one: capitals, underscores and spaces make no difference.")
+            problems.note(FEED, key, problem, "Keep one: capitals, underscores and blanks are all one.")
     if problems:
         raise WrongCity(str(folder), problems)
     return Feed(services)
@@ -87,12 +87,12 @@ def request_from_open311(city: City, feed: Feed, item: object) -> tuple[dict[str
     A request without a location is filed under the city's own area; with one, under `City.area_at`.
 
     Raises:
-        Refused: with every reason: not an object, no time, a time or place that cannot be read, a place outside the city.
+        Refused: with every reason, such as a time that cannot be read or a place outside the city.
     """
     if not isinstance(item, dict):
         raise Refused([Reason("not_an_object", "item", "this is no JSON object", "Send GeoReport v2 requests.")])
-    given = {key: _tidy(value) for key, value in item.items()}
-    given = {key: value for key, value in given.items() if value is not None and value != ""}
+    stripped = {key: value.strip() if isinstance(value, str) else value for key, value in item.items()}
+    given = {key: value for key, value in stripped.items() if value is not None and value != ""}
     reasons: list[Reason] = []
     occurred = _occurred(city, given, reasons)
     location = _location(city, given, reasons)
@@ -104,15 +104,15 @@ def request_from_open311(city: City, feed: Feed, item: object) -> tuple[dict[str
     if location:
         data["location"] = {"type": "Point", "coordinates": list(location)}
     for name, keys in _TEXTS.items():
-        found = next((given[key] for key in keys if key in given), None)
-        if isinstance(found, str):
-            data[name] = found
-        elif found is not None:
-            reasons.append(Reason("string_type", f"item.{keys[0]}", "this is not text", "Send a string or null."))
+        key, text = next(((key, given[key]) for key in keys if key in given), (keys[0], ""))
+        if not isinstance(text, str):
+            reasons.append(Reason("string_type", f"item.{key}", "this is not text", "Send a string or null."))
+        elif text := _tidy(text) if name == "address_string" else text:
+            data[name] = text
     if (number := given.get("service_request_id")) is not None:
         data["service_request_id"] = str(number)
-    if isinstance(name := given.get("service_name"), str):
-        data["attributes"] = [{"code": SERVICE_NAME_ATTRIBUTE, "value": name}]
+    if isinstance(called := given.get("service_name"), str):
+        data["attributes"] = [{"code": SERVICE_NAME_ATTRIBUTE, "value": called}]
     if reasons:
         raise Refused(reasons)
     return data, occurred
@@ -123,12 +123,12 @@ _TEXTS = {
     "address_string": ("address", "address_string"),
     "media_url": ("media_url",),
 }
-"""Our text fields, and the keys that GeoReport v2 has for them (`address` in answers, `address_string` when posting)."""
+"""Our text fields and GeoReport v2's keys for them: `address` where it answers, `address_string` where it is sent."""
 
 
-def _tidy(value: object) -> object:
-    """Text without the blanks that fixed-width columns leave: `851  POST ST SAN FRANCISCO , CA ` and the like."""
-    return " ".join(value.split()).replace(" ,", ",").strip(", ") if isinstance(value, str) else value
+def _tidy(address: str) -> str:
+    """An address without the blanks that fixed-width columns leave: `851  POST ST SAN FRANCISCO , CA `."""
+    return " ".join(address.split()).replace(" ,", ",").strip(", ")
 
 
 def _plain(name: str) -> str:
