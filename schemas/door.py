@@ -14,7 +14,7 @@ from typing import Any
 
 import schemas.types
 from schemas.attributes import ATTRIBUTES, BUS_ATTRIBUTES, GRAMMARS, attribute_reasons, unknown_attribute
-from schemas.envelope import HEADER_PREFIX, REQUIRED_ATTRIBUTES, SPEC_VERSION, Event, event_of
+from schemas.envelope import HEADER_PREFIX, REQUIRED_ATTRIBUTES, SPEC_VERSION, Event
 from schemas.failures import Reason, Refused
 from schemas.registry import DATA_BYTES_MAX, EventData, Registry, registry
 from schemas.strict import bounded_reason, bounded_reasons
@@ -83,7 +83,7 @@ def read_record(headers: Headers, key: bytes | None, value: bytes | None, *, fro
     except (_Irregular, AttributeError, KeyError, UnicodeDecodeError):
         raise Refused(bounded_reasons(_reasons(headers, key, value, from_bus=from_bus))) from None
     del attributes["specversion"], attributes["content-type"]
-    return event_of(attributes)
+    return Event(**attributes)
 
 
 def check_data(event: Event, types: Registry = registry) -> EventData:

@@ -12,18 +12,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pydantic import ValidationError
+from pydantic_core import to_json
 
 from schemas.failures import Misconfigured, Reason, Refused
 from schemas.identifiers import TYPE_PATTERN
 from schemas.strict import Strict, duplicate_keys, reasons_of
 
+if TYPE_CHECKING:
+    from schemas.envelope import Event
+
 _type = re.compile(TYPE_PATTERN)
 
 DATA_BYTES_MAX = 1_048_576
 """The largest data of one event, in bytes (1 MiB). Larger things travel by `dataref`."""
+
+Upcaster = Callable[[dict[str, Any]], dict[str, Any]]
+"""Makes an old version's data new; see `schemas.upcast`."""
 
 Kind = Literal["event", "command"]
 Publisher = Literal["agency", "bus", "any"]
@@ -116,6 +123,7 @@ class Registry:
 
     def __init__(self) -> None:
         self._types: dict[str, EventType] = {}
+        self._upcasters: dict[str, tuple[str, Upcaster]] = {}
 
     def add(self, event_type: EventType) -> None:
         """Register a type.
@@ -150,6 +158,49 @@ class Registry:
         advice = f"Did you mean {' or '.join(near)}?" if near else "`subak schemas list` shows all types."
         return Reason("unknown_type", "type", f"there is no event type {name[:200]!r}", advice)
 
+    def add_upcaster(self, old: str, new: str, function: Upcaster) -> None:
+        """Register how data of type `old` becomes data of type `new`. `schemas.upcast.upcast` calls it.
+
+        Raises:
+            Misconfigured: they are not two versions of one type, or `old` has an upcaster already.
+        """
+        stem, _, major = old.rpartition(".v")
+        new_stem, _, new_major = new.rpartition(".v")
+        if stem != new_stem or int(new_major) <= int(major):
+            raise Misconfigured(f"{new} is no later version of {old}: upcasting leads from a version to a later one")
+        if old in self._upcasters:
+            raise Misconfigured(f"two functions make {old} new: keep one")
+        self._upcasters[old] = (new, function)
+
+    def read_latest(self, event: Event) -> Any:
+        """The data of the event as the latest version of its type, ignoring fields it does not know.
+
+        Raises:
+            UnknownType: there is no such type, or an upcaster leads to none.
+            Refused: the data is not of its type, or an upcaster made of it what is not of the new one.
+        """
+        event_type = self.get(event.type)
+        if event.type not in self._upcasters:
+            return event_type.read(event.data)
+        data = event_type.read(event.data).model_dump(mode="json", exclude_none=True, by_alias=True)
+        name = event.type
+        while name in self._upcasters:
+            name, function = self._upcasters[name]
+            data = function(data)
+        return self.get(name).read(to_json(data))
+
+    def without_upcaster(self) -> list[str]:
+        """The types that have a later version, and no upcaster that leads there. Must be empty."""
+        latest: dict[str, int] = {}
+        for event_type in self:
+            stem = event_type.name.rpartition(".v")[0]
+            latest[stem] = max(event_type.major, latest.get(stem, 0))
+        return [
+            event_type.name
+            for event_type in self
+            if event_type.major < latest[event_type.name.rpartition(".v")[0]] and event_type.name not in self._upcasters
+        ]
+
     def __iter__(self) -> Iterator[EventType]:
         return iter(sorted(self._types.values(), key=lambda event_type: event_type.name))
 
@@ -170,12 +221,13 @@ def event_type(
     publisher: Publisher = "agency",
     kind: Kind = "event",
     opens_case: bool = False,
+    types: Registry = registry,
 ) -> Callable[[type[Model]], type[Model]]:
     """Register the class below it as the data of the event type `name`."""
 
     def register(model: type[Model]) -> type[Model]:
         model.registered = EventType(name, model, owner, kind, opens_case, publisher)
-        registry.add(model.registered)
+        types.add(model.registered)
         return model
 
     return register

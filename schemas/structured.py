@@ -14,7 +14,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from schemas.attributes import ATTRIBUTES, attribute_reasons, unknown_attribute
-from schemas.envelope import CONTENT_TYPE, SPEC_VERSION, Event, event_of
+from schemas.envelope import CONTENT_TYPE, SPEC_VERSION, Event
 from schemas.failures import Reason, Refused
 from schemas.registry import DATA_BYTES_MAX
 from schemas.strict import TOO_DEEP, bounded_reason, bounded_reasons, duplicate_keys
@@ -103,7 +103,7 @@ def _event(member: Any, *, from_bus: bool) -> Event:
     data = _data(member, reasons)
     if reasons:
         raise Refused(reasons)
-    return event_of({"data": data, **texts})
+    return Event(data=data, **texts)
 
 
 def _spec_version(found: Any) -> list[Reason]:

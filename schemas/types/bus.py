@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 
 from schemas.registry import EventData, event_type
 from schemas.strict import Strict
-from schemas.values import Text100, Text500, Text1000, Text4000
+from schemas.values import Personal, Text100, Text500, Text1000, Text4000
 
 HEADERS_MAX = 200
 REASONS_MAX = 100
@@ -67,5 +67,5 @@ class EventRejected(EventData):
     """In which partition."""
     offset: Annotated[int, Field(ge=0, le=9_007_199_254_740_991)]
     """At which offset."""
-    original: Original | None = None
-    """The record itself."""
+    original: Personal[Original] | None = None
+    """The record itself. It may hold anything, so it is for those who may see personal fields."""
