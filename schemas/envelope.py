@@ -52,8 +52,8 @@ class NotAnEvent(Unprocessable):
 class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One event. Times are RFC 3339 strings with an offset, exactly as sent; ids are compared as strings.
 
-    Without slots on purpose: an attribute that is not set is the class's default and costs nothing, so that
-    `from_record` and `follow` (once or twice for every event of the city) fill a dictionary instead of nineteen slots.
+    A struct of msgspec's: made several times for every event of the city, it costs a tenth of a dataclass. Change one
+    with `msgspec.structs.replace`.
     """
 
     id: str
