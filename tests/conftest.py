@@ -8,6 +8,7 @@ import pytest
 
 from deploy.local.kafka import LocalKafka
 from tests.support.kafka import broker_in
+from tests.support.postgresql import PostgreSQL, postgresql_server
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +19,9 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
     a test that breaks it leaves it running again.
     """
     yield from broker_in(tmp_path_factory.mktemp("kafka"))
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A real PostgreSQL, one for the whole session: `new_database()` gives the URL of an empty one. Skips where missing."""
+    yield from postgresql_server()
