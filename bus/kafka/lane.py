@@ -47,7 +47,8 @@ class LaneSettings:
     """Records in one transaction. More is faster; an abort repeats at most this many."""
 
     queue_records_max: int = 8000
-    """Records that may wait in memory before reading of this number pauses; it goes on at half of that."""
+    """Records that may wait in memory before reading of this number pauses (one more poll may come); it goes on at
+    half of that."""
 
     gather_seconds: float = 0.0
     """Pause before a batch, so that more records come together. 0 is the lowest latency."""

@@ -70,4 +70,6 @@ class KafkaSettings:
             "max_batch_size": 256 * 1024,
             "max_request_size": 4 * 1024 * 1024,
             "linger_ms": 0,
+            # A transaction right after another is told to wait for its markers, a few milliseconds: ask again soon.
+            "retry_backoff_ms": 15,
         }

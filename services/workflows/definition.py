@@ -30,7 +30,7 @@ CLOSED = "closed"
 """The state in which every case ends. Nothing is remembered of a closed case but that it was."""
 
 
-class CaseState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CaseState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What every workflow remembers of a case. A workflow adds its own fields in a subclass."""
 
     id: str

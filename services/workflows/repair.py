@@ -71,7 +71,7 @@ ORDERS_MAX = 12
 """Work is ordered so many times at most: after declines, defects and reopenings without end a person must decide."""
 
 
-class Amount(msgspec.Struct, frozen=True, array_like=True):
+class Amount(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An amount of money as it is remembered: `["1250000", "IDR"]`."""
 
     amount: str
@@ -92,7 +92,7 @@ class Amount(msgspec.Struct, frozen=True, array_like=True):
         return self.currency != limit.currency or Decimal(self.amount) > Decimal(limit.amount)
 
 
-class RepairCase(CaseState, frozen=True, kw_only=True, omit_defaults=True):
+class RepairCase(CaseState, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What is remembered of a repair."""
 
     service_code: str

@@ -1,0 +1,284 @@
+"""A stage's law, on the real Kafka: each record has its effect exactly once, in its key's order, whatever befalls it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+
+from bus.kafka import (
+    BrokerUnavailable,
+    KafkaSettings,
+    LaneSettings,
+    Output,
+    StageSettings,
+    TransactionalProducer,
+    ensure_topics,
+    partition_for,
+)
+from bus.kafka.topics import write_first_positions
+from deploy.local.kafka import LocalKafka
+from schemas.failures import Misconfigured
+from tests.support.counting import counted, counting_stage, settings_for, topics_of
+
+pytestmark = pytest.mark.kafka
+
+KEYS = [b"case-%d" % number for number in range(20)]
+
+
+@pytest.fixture
+async def settings(kafka: LocalKafka) -> KafkaSettings:
+    found = settings_for(kafka.bootstrap_servers)
+    await ensure_topics(found, [])
+    return found
+
+
+@pytest.fixture
+async def name(settings: KafkaSettings, request: pytest.FixtureRequest) -> str:
+    """A counting stage of this test's own, with its topics and its first start."""
+    found = f"count-{abs(hash(request.node.name)) % 10**8}"
+    await create(settings, *topics_of(found))
+    await write_first_positions(settings, [found])
+    return found
+
+
+async def create(settings: KafkaSettings, *topics: str, partitions: int | None = None) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=settings.bootstrap_servers)
+    await admin.start()
+    await admin.create_topics(
+        [NewTopic(topic, num_partitions=partitions or settings.partitions, replication_factor=1) for topic in topics]
+    )
+    await admin.close()
+
+
+async def put(settings: KafkaSettings, name: str, rounds: int, pause: float = 0.0) -> None:
+    """Write every key `rounds` times, in order."""
+    producer = TransactionalProducer(settings, transactional_id=f"{name}-writer")
+    await producer.start()
+    for _ in range(rounds):
+        await producer.commit([Output(topics_of(name)[0], key, b"x") for key in KEYS], {}, name)
+        if pause:
+            await asyncio.sleep(pause)
+    await producer.stop()
+
+
+async def until_counted(settings: KafkaSettings, name: str, total: int, seconds: float = 60) -> dict[bytes, list[int]]:
+    """What came out, once it is `total` or time is up."""
+    found: dict[bytes, list[int]] = {}
+    deadline = asyncio.get_running_loop().time() + seconds
+    while asyncio.get_running_loop().time() < deadline:
+        found = await counted(settings, name)
+        if sum(map(len, found.values())) >= total:
+            break
+        await asyncio.sleep(0.3)
+    return found
+
+
+def exactly(rounds: int) -> dict[bytes, list[int]]:
+    return {key: list(range(1, rounds + 1)) for key in KEYS}
+
+
+@asynccontextmanager
+async def member(settings: KafkaSettings, name: str, *flags: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Another process in the same group."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.support.counting", settings.bootstrap_servers, name, *flags,
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert await process.stdout.readline() == b"started\n"
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.send_signal(signal.SIGCONT)
+            process.kill()
+        await process.wait()
+
+
+async def test_each_record_has_one_effect_in_order(settings: KafkaSettings, name: str) -> None:
+    stage = counting_stage(settings, name)
+    await stage.start()
+    await put(settings, name, 30)
+    found = await until_counted(settings, name, 30 * len(KEYS))
+    await stage.stop()
+    assert found == exactly(30)
+
+
+async def test_a_restarted_stage_goes_on_where_it_was_with_its_memory(settings: KafkaSettings, name: str) -> None:
+    for rounds in (5, 10):
+        stage = counting_stage(settings, name)
+        await stage.start()
+        await put(settings, name, 5)
+        await until_counted(settings, name, rounds * len(KEYS))
+        await stage.stop()
+    assert await counted(settings, name) == exactly(10)
+
+
+@pytest.mark.parametrize("when", ["before the commit", "after the commit"])
+async def test_an_unknown_outcome_is_found_out_and_nothing_is_lost_or_doubled(
+    settings: KafkaSettings, name: str, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = TransactionalProducer.commit
+    failures = {"left": 6}
+
+    async def failing(self: TransactionalProducer, outputs: list[Output], offsets: dict, group: str) -> None:
+        lost = group == name and failures["left"] > 0 and bool(offsets)
+        if lost and when == "before the commit":
+            failures["left"] -= 1
+            raise BrokerUnavailable("the connection broke before the commit")
+        await real(self, outputs, offsets, group)
+        if lost:
+            failures["left"] -= 1
+            raise BrokerUnavailable("the connection broke before the answer")
+
+    monkeypatch.setattr(TransactionalProducer, "commit", failing)
+    stage = counting_stage(settings, name)
+    await stage.start()
+    await put(settings, name, 20)
+    found = await until_counted(settings, name, 20 * len(KEYS))
+    await stage.stop()
+    assert failures["left"] <= 0, "the fault did not happen often enough"
+    assert found == exactly(20)
+
+
+async def test_a_stage_frozen_past_its_session_is_fenced(settings: KafkaSettings, name: str) -> None:
+    found, rounds = await freeze_and_thaw(settings, name)
+    assert found == exactly(rounds)
+
+
+async def test_without_one_producer_for_each_partition_the_frozen_stage_doubles_its_output(
+    settings: KafkaSettings, name: str
+) -> None:
+    found, rounds = await freeze_and_thaw(settings, name, "--one-producer-for-all")
+    assert found != exactly(rounds), "the sabotage did no harm, so the test above proves nothing"
+
+
+async def freeze_and_thaw(settings: KafkaSettings, name: str, *flags: str) -> tuple[dict[bytes, list[int]], int]:
+    """Stop one member in the middle of a transaction, let another take over, thaw it."""
+    rounds = 60
+    async with member(settings, name, *flags) as first:
+        await put(settings, name, 10)
+        await until_counted(settings, name, 10 * len(KEYS))
+        writer = asyncio.create_task(put(settings, name, rounds - 10, pause=0.1))
+        await asyncio.sleep(1.5)
+        first.send_signal(signal.SIGSTOP)
+        async with member(settings, name, *flags):
+            await asyncio.sleep(settings.session_timeout_seconds + 4)
+            first.send_signal(signal.SIGCONT)
+            await writer
+            found = await until_counted(settings, name, rounds * len(KEYS))
+            await asyncio.sleep(3)
+            found = await counted(settings, name)
+    return found, rounds
+
+
+async def test_members_that_come_and_go_share_the_work_and_double_nothing(settings: KafkaSettings, name: str) -> None:
+    rounds = 80
+    async with member(settings, name):
+        writer = asyncio.create_task(put(settings, name, rounds, pause=0.1))
+        for end in ("SIGTERM", "SIGKILL"):
+            async with member(settings, name) as second:
+                await asyncio.sleep(3)
+                second.send_signal(getattr(signal, end))
+                await second.wait()
+        await writer
+        found = await until_counted(settings, name, rounds * len(KEYS))
+    assert found == exactly(rounds)
+
+
+async def test_a_broker_that_goes_and_comes_back_costs_nothing(
+    kafka: LocalKafka, settings: KafkaSettings, name: str
+) -> None:
+    stage = counting_stage(settings, name)
+    await stage.start()
+    await put(settings, name, 10)
+    await until_counted(settings, name, 10 * len(KEYS))
+    await asyncio.to_thread(kafka.kill)
+    await asyncio.sleep(2)
+    await asyncio.to_thread(kafka.start)
+    await put(settings, name, 10)
+    found = await until_counted(settings, name, 20 * len(KEYS))
+    await stage.stop()
+    assert found == exactly(20)
+
+
+async def test_more_than_the_queue_holds_waits_at_the_broker(settings: KafkaSettings, name: str) -> None:
+    await put(settings, name, 300)
+    lane = LaneSettings(batch_records_max=50, queue_records_max=100)
+    stage = counting_stage(settings, name, stage=StageSettings(poll_records_max=60, lane=lane))
+    longest = 0
+
+    async def watch() -> None:
+        nonlocal longest
+        while True:
+            longest = max([longest, *(lane.waiting for lane in stage.lanes.values())])
+            await asyncio.sleep(0.001)
+
+    watcher = asyncio.create_task(watch())
+    await stage.start()
+    found = await until_counted(settings, name, 300 * len(KEYS))
+    await stage.stop()
+    watcher.cancel()
+    assert found == exactly(300)
+    assert longest <= 100 + 60, "more waits in memory than one full queue and one poll"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [[("ce_id", b"\xff\xfe")], [("ce_id", b"a"), ("ce_id", b"b")], []],
+    ids=["not UTF-8", "twice", "none"],
+)
+async def test_a_record_with_bad_headers_reaches_the_logic_like_any_other(
+    settings: KafkaSettings, name: str, headers: list[tuple[str, bytes]]
+) -> None:
+    producer = TransactionalProducer(settings, transactional_id=f"{name}-writer")
+    await producer.start()
+    await producer.commit([Output(topics_of(name)[0], b"k", None, headers)], {}, name)
+    await producer.stop()
+    stage = counting_stage(settings, name)
+    await stage.start()
+    found = await until_counted(settings, name, 1)
+    await stage.stop()
+    assert found == {b"k": [1]}
+
+
+async def test_a_stage_without_a_position_stops_and_says_what_to_do(settings: KafkaSettings) -> None:
+    lost = "count-lost-position"
+    await create(settings, *topics_of(lost))
+    await put(settings, lost, 1)
+    stage = counting_stage(settings, lost)
+    await stage.start()
+    with pytest.raises(Misconfigured, match="subak topics create --first-start count-lost-position"):
+        await asyncio.wait_for(stage.failed, 20)
+    await stage.stop()
+    assert await counted(settings, lost) == {}
+
+
+async def test_topics_with_another_number_of_partitions_are_refused(settings: KafkaSettings) -> None:
+    wrong = "count-wrong-partitions"
+    await create(settings, *topics_of(wrong), partitions=settings.partitions + 2)
+    stage = counting_stage(settings, wrong)
+    await stage.start()
+    with pytest.raises(Misconfigured, match="All topics must have the same number"):
+        await asyncio.wait_for(stage.failed, 20)
+    await stage.stop()
+
+
+def test_keys_go_where_every_other_client_of_kafka_puts_them() -> None:
+    # From Kafka's own UtilsTest.testMurmur2.
+    theirs: dict[bytes, int] = {
+        b"21": -973932308,
+        b"foobar": -790332482,
+        b"a-little-bit-long-string": -985981536,
+        b"a-little-bit-longer-string": -1486304829,
+        b"lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8": -58897971,
+        b"abc": 479470107,
+    }
+    place: Callable[[int], int] = lambda hashed: (hashed & 0x7FFFFFFF) % 7  # noqa: E731 - as in Kafka's partitioner
+    assert {key: partition_for(key, 7) for key in theirs} == {key: place(hashed) for key, hashed in theirs.items()}
