@@ -15,13 +15,13 @@ from tests.support.postgresql import PostgreSQL, postgresql_server
 def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
     """A real Kafka, one for the whole session, so use topic names or city ids of your own.
 
-    `bootstrap_servers`, `pid`, and for faults `stop()`, `start()` (same data, same port), `kill()`, `pause()`, `resume()`:
-    a test that breaks it leaves it running again.
+    `bootstrap_servers`, `pid`, and for faults `stop()`, `start()` (same data, same port), `kill()`, `pause()`,
+    `resume()`: a test that breaks it leaves it running again.
     """
     yield from broker_in(tmp_path_factory.mktemp("kafka"))
 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[PostgreSQL]:
-    """A real PostgreSQL, one for the whole session: `new_database()` gives the URL of an empty one. Skips where missing."""
+    """A real PostgreSQL, one for the session: `new_database()` gives the URL of an empty one. Skips where missing."""
     yield from postgresql_server()

@@ -1,7 +1,8 @@
-"""The tests' PostgreSQL: a server of our own on a free port, in a folder that goes afterwards; one database for each test.
+"""The tests' PostgreSQL: a server of our own on a free port, in a folder that goes afterwards; one database for
+each test.
 
-PostgreSQL refuses to run as root, so where the tests run as root the server runs as `nobody`. Where its programs are not
-installed the tests that need it are skipped, and say so.
+PostgreSQL refuses to run as root, so where the tests run as root the server runs as `nobody`. Where its programs
+are not installed the tests that need it are skipped, and say so.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class PostgreSQL:
             stop_child(child, grace_seconds=10)
 
     def _make_data(self) -> None:
-        """With a language's rules of comparison where this PostgreSQL has them, as most servers do: not the bytes' order."""
+        """With a language's rules of comparison where this PostgreSQL has them, as most servers do."""
         program = self._programs / "initdb"
         options = ["-D", self._data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8"]
         known = subprocess.run([program, "--help"], check=True, capture_output=True, text=True).stdout
