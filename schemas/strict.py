@@ -74,13 +74,22 @@ _FIXES = {
 
 TOO_DEEP = Reason("too_deep", "data", "the data is nested more than 200 deep", "Send flatter JSON.")
 
-_fixes_of_pattern: dict[str, tuple[str, str]] = {}
+_patterns: dict[str, tuple[str, str, str]] = {}
 
 
-def explain_pattern(pattern: str, problem: str, fix: str) -> str:
-    """Have refusals say `problem` and `fix` where a string does not match `pattern`; gives the pattern back."""
-    _fixes_of_pattern[pattern] = (problem, fix)
+def explain_pattern(pattern: str, name: str, fix: str, problem: str | None = None) -> str:
+    """Have refusals and the reference say in words what `pattern` is for; gives the pattern back.
+
+    `name` is what a matching text is, with its article; `problem` what is wrong with another, where "this is not
+    <name>" says too little; `fix` what to send.
+    """
+    _patterns[pattern] = (name, problem or f"this is not {name}", fix)
     return pattern
+
+
+def name_of_pattern(pattern: str) -> str | None:
+    """What a text that matches is, as `explain_pattern` was told."""
+    return _patterns[pattern][0] if pattern in _patterns else None
 
 
 def reasons_of(error: ValidationError, names: Collection[str] = ()) -> list[Reason]:
@@ -95,7 +104,7 @@ def reasons_of(error: ValidationError, names: Collection[str] = ()) -> list[Reas
         problem = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
         fix = _FIXES.get(kind, "Correct the value.")
         if kind == "string_pattern_mismatch":
-            problem, fix = _fixes_of_pattern.get(detail["ctx"]["pattern"], (problem, fix))
+            _, problem, fix = _patterns.get(detail["ctx"]["pattern"], ("", problem, fix))
         elif kind == "missing":
             problem = "the field is missing"
         elif kind == "extra_forbidden":

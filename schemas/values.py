@@ -16,31 +16,44 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BeforeValidator, Field, GetJsonSchemaHandler, StringConstraints
 from pydantic_core import CoreSchema, PydanticCustomError
 
-from schemas.identifiers import AGENCY_ID_PATTERN, UUID_PATTERN
+from schemas.identifiers import AGENCY_ID_PATTERN, EVENT_ID_PATTERN, UUID_PATTERN
 from schemas.moments import MOMENT_PATTERN, NotAMoment, check_moment, parse_moment
 from schemas.strict import Strict, explain_pattern
 
 T = TypeVar("T")
 
 _NO_NUL = explain_pattern(
-    r"^[^\u0000]*$", "the text holds a NUL character", "Remove it: no database of the city can store it."
+    r"^[^\u0000]*$",
+    "text",
+    "Remove it: no database of the city can store it.",
+    problem="the text holds a NUL character",
 )
 _CODE = explain_pattern(
     r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$",
-    "this is not a code",
+    "a code",
     "Send 1 to 64 letters, digits, dots, underscores and hyphens, a letter or digit first.",
 )
 _LANGUAGE = explain_pattern(
-    r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}$", "this is not a language tag", "Send a tag of BCP 47, such as id or en."
+    r"^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8}){0,4}$", "a language tag", "Send a tag of BCP 47, such as id or en."
 )
 _AMOUNT = explain_pattern(
     r"^-?[0-9]{1,15}(\.[0-9]{1,4})?$",
-    "this is not a decimal amount",
+    "a decimal amount",
     "Send up to 15 digits, then a dot and up to 4 more where there are any, as in 1250000 or 99.50.",
 )
-_CURRENCY = explain_pattern(r"^[A-Z]{3}$", "this is not a currency's code", "Send a code of ISO 4217, such as IDR.")
-explain_pattern(UUID_PATTERN, "this is not a UUID", "Send a UUID of RFC 9562 in lower case, with hyphens.")
-explain_pattern(AGENCY_ID_PATTERN, "this is not an agency's id", "Send it in kebab case, such as public-works.")
+_CURRENCY = explain_pattern(r"^[A-Z]{3}$", "a currency's code", "Send a code of ISO 4217, such as IDR.")
+_URL = explain_pattern(
+    r"^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?#][A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*)?$",
+    "a web address",
+    "Send an absolute http or https URL in ASCII, other characters percent-encoded, without a user name.",
+)
+explain_pattern(UUID_PATTERN, "a UUID", "Send a UUID of RFC 9562 in lower case, with hyphens.")
+explain_pattern(AGENCY_ID_PATTERN, "an agency's id", "Send it in kebab case, such as public-works.")
+explain_pattern(
+    EVENT_ID_PATTERN,
+    "an event's id",
+    "Send 1 to 128 letters, digits and . _ : ~ / + = @ -, a letter or digit first. A UUID is best.",
+)
 
 
 def bounded_text(length_max: int) -> StringConstraints:
@@ -55,33 +68,25 @@ Text500 = Annotated[str, bounded_text(500)]
 Text1000 = Annotated[str, bounded_text(1000)]
 Text4000 = Annotated[str, bounded_text(4000)]
 
-Uuid = Annotated[str, StringConstraints(pattern=UUID_PATTERN)]
+Uuid = Annotated[str, StringConstraints(pattern=UUID_PATTERN, max_length=36)]
 """A UUID in lower case, kept as the string that was sent."""
+
+EventId = Annotated[str, StringConstraints(pattern=EVENT_ID_PATTERN, max_length=128)]
+"""An event's id, unique within its source."""
 
 AgencyId = Annotated[str, StringConstraints(pattern=AGENCY_ID_PATTERN, max_length=64)]
 """An agency of the city, in kebab case: `public-works`."""
 
-ServiceCode = Annotated[str, StringConstraints(pattern=_CODE)]
+ServiceCode = Annotated[str, StringConstraints(pattern=_CODE, max_length=64)]
 """A kind of public service, by the city's own code (Open311 `service_code`)."""
 
-AreaCode = Annotated[str, StringConstraints(pattern=_CODE)]
+AreaCode = Annotated[str, StringConstraints(pattern=_CODE, max_length=64)]
 """A place of the city, by the city's own code: `51.71.01.1005`."""
 
-HttpUrl = Annotated[
-    str,
-    StringConstraints(
-        max_length=2000,
-        pattern=explain_pattern(
-            r"^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?"
-            r"([/?#][A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*)?$",
-            "this is not a web address",
-            "Send an absolute http or https URL in ASCII, other characters percent-encoded, without a user name.",
-        ),
-    ),
-]
+HttpUrl = Annotated[str, StringConstraints(pattern=_URL, max_length=2000)]
 """An absolute http or https URL in ASCII (RFC 3986), without a user name, as it was sent."""
 
-LanguageTag = Annotated[str, StringConstraints(pattern=_LANGUAGE)]
+LanguageTag = Annotated[str, StringConstraints(pattern=_LANGUAGE, max_length=50)]
 """A language, as in BCP 47: `id`, `en`, `ban-Bali`."""
 
 LocalisedText = Annotated[dict[LanguageTag, Text1000], Field(min_length=1, max_length=50)]
@@ -133,9 +138,9 @@ Personal = Annotated[T, PersonalMark()]
 class Money(Strict):
     """An amount of money, exact. Never a float."""
 
-    amount: Annotated[str, StringConstraints(pattern=_AMOUNT)]
+    amount: Annotated[str, StringConstraints(pattern=_AMOUNT, max_length=21)]
     """The amount as a decimal string: `1250000` or `99.50`."""
-    currency: Annotated[str, StringConstraints(pattern=_CURRENCY)]
+    currency: Annotated[str, StringConstraints(pattern=_CURRENCY, max_length=3)]
     """The currency's code in ISO 4217: `IDR`."""
 
     @property
@@ -147,8 +152,8 @@ class Money(Strict):
 class Point(Strict):
     """A place on the earth: a GeoJSON Point in WGS 84. **Longitude comes first** (RFC 7946, section 3.1.1)."""
 
-    type: Literal["Point"] = "Point"
-    """GeoJSON's name for one position."""
+    type: Literal["Point"]
+    """GeoJSON's name for one position. Required: the bytes travel on as they came, and GeoJSON readers need it."""
     coordinates: tuple[Annotated[float, Field(ge=-180, le=180)], Annotated[float, Field(ge=-90, le=90)]]
     """Longitude, then latitude, in degrees: `[115.2126, -8.6705]`."""
 
@@ -177,7 +182,7 @@ class Reporter(Strict):
 class Attribute(Strict):
     """One further answer that a service asks for (Open311 `attribute`)."""
 
-    code: Annotated[str, StringConstraints(pattern=_CODE)]
+    code: Annotated[str, StringConstraints(pattern=_CODE, max_length=64)]
     """Which question, by the service's own code: `DEPTH_CM`."""
     value: Text1000
     """The answer, as text."""

@@ -7,14 +7,15 @@ from typing import Annotated
 from pydantic import Field, StringConstraints
 
 from schemas.registry import EventData, event_type
-from schemas.strict import Strict
+from schemas.strict import Strict, explain_pattern
 from schemas.values import Personal, Text100, Text500, Text1000, Text4000
 
 HEADERS_MAX = 200
 REASONS_MAX = 100
 """More than the door ever gives (see `schemas.strict.REASONS_MAX`)."""
 
-Base64 = Annotated[str, StringConstraints(max_length=1_500_000, pattern=r"^[A-Za-z0-9+/]*={0,2}$")]
+_BASE64 = explain_pattern(r"^[A-Za-z0-9+/]*={0,2}$", "base64", "Send base64 of RFC 4648, section 4.")
+Base64 = Annotated[str, StringConstraints(max_length=1_500_000, pattern=_BASE64)]
 """Bytes in base64 (RFC 4648, section 4)."""
 
 

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
-from schemas.identifiers import EVENT_ID_PATTERN
 from schemas.registry import EventData, event_type
-from schemas.values import AgencyId, Moment, Text64, Text200, Text1000, Text4000
+from schemas.values import AgencyId, EventId, Moment, Text64, Text200, Text1000, Text4000
 
 OWNER = "bus"
-
-EventId = Annotated[str, StringConstraints(pattern=EVENT_ID_PATTERN)]
-"""An event's id, unique within its source."""
 
 
 @event_type("subak.case.parked.v1", owner=OWNER, publisher="bus")
