@@ -123,7 +123,7 @@ class RepairCase(CaseState, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     @property
     def point(self) -> Point | None:
         """The place as it travels in events."""
-        return Point(coordinates=self.location) if self.location is not None else None
+        return Point(type="Point", coordinates=self.location) if self.location is not None else None
 
 
 repair = Workflow("repair", version=1, case=RepairCase, opened_by=RequestSubmitted)
