@@ -118,6 +118,11 @@ class TopicReader:
             raise sorted_error(error, f"asking for the {which} of topics as {self.name}") from error
         return {(tp.topic, tp.partition): offset for tp, offset in found.items()}
 
+    async def positions(self) -> dict[tuple[str, int], int]:
+        """Where the next `read` begins: past what it has given, and past the transactions' markers that it skipped."""
+        client = self._client()
+        return {(tp.topic, tp.partition): await client.position(tp) for tp in self._assigned}
+
     async def seek(self, positions: Mapping[tuple[str, int], int]) -> None:
         """Go on from other offsets."""
         for (topic, number), offset in positions.items():
