@@ -40,6 +40,9 @@ from bus.city.read import AGENCIES, AREAS, SERVICES, CityFiles
 from bus.city.standards import parse_duration
 from schemas.values import Money
 
+UNKNOWN_TARGET = timedelta(days=1)
+"""Stands in for a target that was noted as wrong, so that the rest of its service can be checked."""
+
 TARGETS = tuple(TargetsEntry.model_fields)
 
 _placeholder = re.compile(r"\{(\w*)\}")
@@ -57,6 +60,8 @@ class Draft:
     """The agencies that the file names, those with problems too."""
     origins: dict[str, str] = field(default_factory=dict)
     """Where each agency is written, as problems name it: its own table, or the rule that made it."""
+    roles: dict[str, list[str]] = field(default_factory=dict)
+    """The roles that each agency is said to have."""
     service_codes: set[str] = field(default_factory=set)
     """The services that the file names, those with problems too."""
 
@@ -152,13 +157,14 @@ def _add_agencies(draft: Draft, problems: Problems) -> None:
                 problems.note(AGENCIES, f"{key}.roles", f'there is no role "{name}"', nearest(name, roles))
         draft.agency_ids.add(entry.id)
         draft.origins[entry.id] = key
+        draft.roles[entry.id] = entry.roles
         draft.agencies[entry.id] = _agency(entry, mine, whole_city, key, problems)
 
 
 def _spread(rule: AgencyForEachEntry, draft: Draft, problems: Problems) -> Iterable[AgencyEntry]:
     key = f'agency_for_each "{rule.id}"'
     places = [area for area in draft.areas.values() if area.level == rule.level]
-    if not places and rule.level in draft.ranks:
+    if draft.areas and not places and rule.level in draft.ranks:
         problems.note(
             AGENCIES,
             f"{key}.level",
@@ -235,15 +241,13 @@ def _add_services(draft: Draft, problems: Problems) -> None:
         draft.service_codes.add(entry.service_code)
         targets = {**defaults, **_durations(entry, key, problems)}
         for name in TARGETS:
-            if name not in targets and getattr(entry, name) is None and getattr(draft.files.targets, name) is None:
+            said = getattr(entry, name) is not None or getattr(draft.files.targets, name) is not None
+            if not said and not problems.concern(SERVICES, f"{key}.{name}"):
                 problems.note(
-                    SERVICES,
-                    f"{key}.{name}",
-                    "it is missing, and [targets] has none",
-                    'Add it, such as "P3D".',
+                    SERVICES, f"{key}.{name}", "it is missing, and [targets] has none", 'Add it, such as "P3D".'
                 )
-        if len(targets) == len(TARGETS):
-            draft.services[entry.service_code] = _service(entry, whole_city, targets)
+            targets.setdefault(name, UNKNOWN_TARGET)
+        draft.services[entry.service_code] = _service(entry, whole_city, targets)
 
 
 def _service(entry: ServiceEntry, whole_city: tuple[str, ...], targets: dict[str, timedelta]) -> Service:
@@ -271,6 +275,6 @@ def _durations(entry: TargetsEntry, key: str, problems: Problems) -> dict[str, t
         try:
             found[name] = parse_duration(text)
         except ValueError as error:
-            fix = 'Write weeks, days, hours and minutes, such as "P3D" or "PT4H".'
+            fix = 'Write it as "P3D" or "PT4H"; months and years have no fixed length.'
             problems.note(SERVICES, f"{key}.{name}", str(error), fix)
     return found

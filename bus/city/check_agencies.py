@@ -85,7 +85,7 @@ def _check_agency(draft: Draft, agency: Agency, key: str, problems: Problems) ->
         problem = f'the id "{agency.id}" is not kebab-case of at most {AGENCY_ID_LENGTH_MAX} characters'
         problems.note(AGENCIES, key, problem, 'Write it in a-z, 0-9 and "-", such as "public-works".')
     for code in agency.areas:
-        if draft.areas and code not in draft.areas and code not in draft.files.broken["area"]:
+        if draft.areas and code not in draft.areas and code not in (draft.settings.area, *draft.files.broken["area"]):
             problems.note(AGENCIES, f"{key}.areas", f'{AREAS} has no area "{code}"', nearest(code, draft.areas))
     if not agency.areas:
         problems.note(AGENCIES, f"{key}.areas", "it has no area", f"Name its areas, or area in {CITY}.")
@@ -139,6 +139,8 @@ def _check_top(draft: Draft, agency: Agency, key: str, problems: Problems) -> No
     """An agency without a parent: right at the top, a gap below it."""
     if agency.kind == "partner":
         problems.note(AGENCIES, f"{key}.parent", "a partner has no parent", "Name the agency that answers for it.")
+        return
+    if problems.concern(AGENCIES, f"{key}.parent"):
         return
     ranks, chains = draft.ranks, area_chains(draft.areas)
     rank = ranks.get(agency.level)

@@ -14,12 +14,20 @@ from bus.city.read import AREAS, CITY
 from bus.city.standards import COUNTRIES, CURRENCIES, LANGUAGE_PATTERN
 from schemas.identifiers import AGENCY_ID_PATTERN
 
+_area_code = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
 
 def check_settings(draft: Draft, problems: Problems) -> None:
     """city.toml, apart from its agencies and services."""
     settings = draft.settings
+    unread = problems.concern(CITY, "")
     for key in CityEntry.model_fields:
-        if getattr(settings, key) is None and key not in OPTIONAL_CITY_KEYS and not _noted(problems, key):
+        if (
+            getattr(settings, key) is None
+            and key not in OPTIONAL_CITY_KEYS
+            and not problems.concern(CITY, key)
+            and not unread
+        ):
             problems.note(CITY, key, "it is missing", "Add it.")
     if settings.id is not None and not re.match(AGENCY_ID_PATTERN, settings.id):
         problems.note(CITY, "id", f'"{settings.id}" is not kebab-case', 'Write it in a-z, 0-9 and "-": "new-york".')
@@ -59,11 +67,15 @@ def check_text(draft: Draft, text: Mapping[str, str] | None, file: str, key: str
 def check_areas(draft: Draft, problems: Problems) -> None:
     """areas.csv: every level is known, and the areas make one tree that holds the city."""
     ranks = draft.ranks
-    bounds = Bounds(**draft.settings.bounds.model_dump()) if draft.settings.bounds else None
+    said = draft.settings.bounds
+    bounds = Bounds(**said.model_dump()) if said is not None and not problems.concern(CITY, "bounds") else None
     broken = draft.files.broken["area"]
     roots = []
     for code, area in draft.areas.items():
         key = f'area "{code}"'
+        if not _area_code.fullmatch(code):
+            fix = "Begin with a letter or digit, go on with letters, digits, dots, hyphens and underscores, 64 at most."
+            problems.note(AREAS, key, "this is no area code", fix)
         if ranks and area.level not in ranks:
             problems.note(AREAS, key, f'there is no level "{area.level}" in {CITY}', nearest(area.level, ranks))
         if area.centroid and bounds and not bounds.contains(*area.centroid):
@@ -101,10 +113,3 @@ def _check_code(key: str, value: str | None, known: Iterable[str], what: str, pr
     codes = set(known)
     if value is not None and value not in codes:
         problems.note(CITY, key, f'"{value}" is no {what}', nearest(value, codes))
-
-
-def _noted(problems: Problems, key: str) -> bool:
-    return any(
-        found.file == CITY and (found.key == key or found.key.startswith((f"{key}.", f"{key}[")) or not found.key)
-        for found in problems
-    )

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from bus.city.assemble import Draft
 from bus.city.lookups import INSPECTED, area_chains, inspector_in
-from bus.city.model import REPLAY_REQUESTED, Agency, Subscription
+from bus.city.model import REPLAY_REQUESTED, Agency
 from bus.city.problems import Problems
 from bus.city.read import AGENCIES, CITY, SERVICES
 from schemas.registry import registry
@@ -42,43 +42,119 @@ COMPLETED = "subak.workorder.completed.v1"
 
 
 def check_rights(draft: Draft, problems: Problems) -> None:
-    """Each agency that has a part in a case may publish what that part needs, where it needs it."""
-    settings = draft.settings
-    _must_publish(draft, settings.citizens_channel, CHANNEL_TYPES, f"it is the citizens_channel of {CITY}", problems)
-    _must_publish(draft, settings.approver, APPROVER_TYPES, f"it is the approver of {CITY}", problems)
-    for id in _ways_up(draft, [settings.approver or ""]):
-        _must_publish(draft, id, APPROVER_TYPES, "an approval that is overdue comes to it", problems)
+    """Each agency that has a part in a case may say, and hears, what that part needs."""
+    parts = _Parts(draft, problems)
+    if (channel := parts.office("citizens_channel")) is not None:
+        parts.says(channel, CHANNEL_TYPES, f"it is the citizens_channel of {CITY}")
+        parts.hears(channel, CHANNEL_HEARS, "area", f"it is the citizens_channel of {CITY}")
+    if (approver := parts.office("approver")) is not None:
+        parts.says(approver, APPROVER_TYPES, f"it is the approver of {CITY}")
+        for id in parts.ways_up([approver]):
+            parts.says(id, APPROVER_TYPES, "an approval that is overdue comes to it")
     asked = [one.agencies for service in draft.services.values() for one in service.responsible]
     for first, *others in asked:
-        _must_publish(draft, first, (*ANSWER_TYPES, *WORK_TYPES), f"{SERVICES} asks it first", problems)
+        parts.says(first, (*ANSWER_TYPES, *WORK_TYPES), f"{SERVICES} asks it first")
         for id in others:
-            _must_publish(draft, id, WORK_TYPES, f"{SERVICES} asks it after others", problems)
-    for id in _ways_up(draft, [id for agencies in asked for id in agencies]):
-        needed = (*ANSWER_TYPES, *WORK_TYPES)
-        _must_publish(draft, id, needed, "what is overdue elsewhere comes to it", problems)
+            parts.says(id, WORK_TYPES, f"{SERVICES} asks it after others")
+    for id in parts.ways_up([id for agencies in asked for id in agencies]):
+        parts.says(id, (*ANSWER_TYPES, *WORK_TYPES), "what is overdue elsewhere comes to it")
+    for id in _inspectors(draft):
+        parts.says(id, INSPECTOR_TYPES, "it inspects finished work")
+        parts.hears(id, (COMPLETED,), "inspector", "it inspects finished work")
+        for above in parts.ways_up([id])[:1]:
+            parts.says(above, INSPECTOR_TYPES, "an inspection that is overdue comes to it")
+    parts.tell()
     _check_offices_hold_city(draft, problems)
-    _check_inspectors(draft, problems)
     _check_everything_said(draft, problems)
 
 
-def _ways_up(draft: Draft, ids: Iterable[str]) -> list[str]:
-    """All agencies that a matter of these may be escalated to: their parents to the top, and the default agency."""
-    found: dict[str, None] = {}
-    for id in ids:
-        agency = draft.agencies.get(id)
-        while agency is not None and agency.parent is not None and agency.parent not in found:
-            found[agency.parent] = None
-            agency = draft.agencies.get(agency.parent)
-    return [*found, *([draft.settings.default_agency] if draft.settings.default_agency else [])]
+class _Parts:
+    """The parts that agencies have in cases, with what each lacks for them: gathered, then told once for each agency.
 
+    What is noted already is not built upon: neither an agency whose rights were misread, nor a parent that is wrong.
+    """
 
-def _must_publish(draft: Draft, id: str | None, types: Iterable[str], why: str, problems: Problems) -> None:
-    agency = draft.agencies.get(id or "")
-    lacking = [name for name in types if agency is not None and not agency.publishes_type(name)]
-    if agency is not None and lacking:
-        problem = f"{why}, but it may not publish {', '.join(lacking)}"
+    def __init__(self, draft: Draft, problems: Problems) -> None:
+        self._draft = draft
+        self._problems = problems
+        self._lacking: dict[tuple[str, str, str], dict[str, None]] = {}
+        """Where, why and how to mend it, and the types that it is about."""
+        self._told: set[tuple[str, str, str]] = set()
+
+    def office(self, name: str) -> str | None:
+        """The agency that city.toml names for an office, where it does so rightly."""
+        id: str | None = getattr(self._draft.settings, name)
+        return id if id in self._draft.agencies and not self._problems.concern(CITY, name) else None
+
+    def ways_up(self, ids: Iterable[str]) -> list[str]:
+        """All agencies that a matter of these may be escalated to: their parents to the top, and the default agency."""
+        draft, found = self._draft, dict[str, None]()
+        for id in ids:
+            agency = draft.agencies.get(id)
+            while agency is not None and agency.parent is not None and agency.parent not in found:
+                if self._problems.concern(AGENCIES, f"{draft.origins[agency.id]}.parent"):
+                    break
+                found[agency.parent] = None
+                agency = draft.agencies.get(agency.parent)
+        default = self.office("default_agency")
+        return [*found, *([default] if default is not None and default not in found else [])]
+
+    def says(self, id: str, types: Iterable[str], why: str) -> None:
+        """The agency must be able to publish these."""
+        agency = self._draft.agencies.get(id)
+        if agency is None or self._doubtful(agency):
+            return
+        lacking = [name for name in types if not agency.publishes_type(name)]
         fix = "Add these to its publishes, or give it a role that has them."
-        problems.note(AGENCIES, f"{draft.origins[agency.id]}.publishes", problem, fix)
+        self._lack(agency, "publishes", f"{why}, but it may not publish ", lacking, fix)
+
+    def hears(self, id: str, types: Iterable[str], relation: str, why: str) -> None:
+        """The agency must hear of these by this relation, or by a wider one."""
+        agency = self._draft.agencies.get(id)
+        if agency is None or self._doubtful(agency):
+            return
+        lacking = [name for name in types if not _hears(agency, name, relation)]
+        fix = f'Subscribe it to them with relation = "{relation}".'
+        self._lack(agency, "subscribes", f"{why}, but it does not hear of ", lacking, fix)
+
+    def tell(self) -> None:
+        """Note all that is lacking."""
+        for (key, problem, fix), types in self._lacking.items():
+            self._problems.note(AGENCIES, key, problem + ", ".join(types), fix)
+
+    def _lack(self, agency: Agency, verb: str, problem: str, types: Iterable[str], fix: str) -> None:
+        key = f"{self._draft.origins[agency.id]}.{verb}"
+        for name in types:
+            if (agency.id, verb, name) not in self._told:
+                self._told.add((agency.id, verb, name))
+                self._lacking.setdefault((key, problem, fix), {})[name] = None
+
+    def _doubtful(self, agency: Agency) -> bool:
+        roles = self._draft.roles[agency.id]
+        return any(
+            self._problems.concern(AGENCIES, key)
+            for part in ("publishes", "subscribes", "roles")
+            for key in (f"{self._draft.origins[agency.id]}.{part}", *(f'role "{role}".{part}' for role in roles))
+        ) or not self._draft.files.broken["role"].isdisjoint(roles)
+
+
+def _hears(agency: Agency, event_type: str, relation: str) -> bool:
+    """Whether it hears of the type by this relation or a wider one, whatever the service."""
+    return any(
+        subscription.relation in (relation, "area", "all")
+        and subscription.services is None
+        and subscription.takes(event_type)
+        for subscription in agency.subscribes
+    )
+
+
+def _inspectors(draft: Draft) -> list[str]:
+    """The agencies that inspect somewhere in the city; none where levels or offices are not sure."""
+    default, city, ranks = draft.settings.default_agency, draft.settings.area, draft.ranks
+    if default not in draft.agencies or any(agency.level not in ranks for agency in draft.agencies.values()):
+        return []
+    chains = [chain for chain in area_chains(draft.areas).values() if city in chain]
+    return list(dict.fromkeys(inspector_in(chain, draft.agencies, ranks, default) for chain in chains))
 
 
 def _check_offices_hold_city(draft: Draft, problems: Problems) -> None:
@@ -87,37 +163,11 @@ def _check_offices_hold_city(draft: Draft, problems: Problems) -> None:
     chain = area_chains(draft.areas).get(city)
     for office in ("approver", "citizens_channel", "default_agency"):
         agency = draft.agencies.get(getattr(draft.settings, office) or "")
-        if agency is None or chain is None:
+        if agency is None or chain is None or problems.concern(CITY, office):
             continue
         if set(agency.areas).isdisjoint(chain):
             problem = f"it is the {office} of {CITY}, but its areas are not the whole city"
             problems.note(AGENCIES, f"{draft.origins[agency.id]}.areas", problem, f'Add "{city}", or leave areas out.')
-    channel = draft.agencies.get(draft.settings.citizens_channel or "")
-    deaf = [name for name in CHANNEL_HEARS if channel is not None and not _hears(channel, name, ("area", "all"))]
-    if channel is not None and deaf:
-        problem = f"it is the citizens_channel of {CITY}, but it does not hear of {', '.join(deaf)}"
-        fix = 'Subscribe it to them with relation = "area".'
-        problems.note(AGENCIES, f"{draft.origins[channel.id]}.subscribes", problem, fix)
-
-
-def _check_inspectors(draft: Draft, problems: Problems) -> None:
-    settings, chains = draft.settings, area_chains(draft.areas)
-    default, city = settings.default_agency, settings.area
-    if default not in draft.agencies or city not in draft.areas or not draft.ranks:
-        return
-    if any(agency.level not in draft.ranks for agency in draft.agencies.values()):
-        return
-    for chain in chains.values():
-        if city not in chain:
-            continue
-        inspector = draft.agencies[inspector_in(chain, draft.agencies, draft.ranks, default or "")]
-        _must_publish(draft, inspector.id, INSPECTOR_TYPES, "it inspects finished work in its area", problems)
-        above = inspector.parent or default
-        _must_publish(draft, above, INSPECTOR_TYPES, "an inspection that is overdue comes to it", problems)
-        if not _hears(inspector, COMPLETED, ("inspector", "area", "all")):
-            problem = f"it inspects finished work, but does not hear of {COMPLETED}"
-            fix = 'Subscribe it with relation = "inspector".'
-            problems.note(AGENCIES, f"{draft.origins[inspector.id]}.subscribes", problem, fix)
 
 
 def _check_everything_said(draft: Draft, problems: Problems) -> None:
@@ -131,10 +181,3 @@ def _check_everything_said(draft: Draft, problems: Problems) -> None:
         if not any(agency.publishes_type(known.name) for agency in draft.agencies.values()):
             fix = "Add it to the publishes of an agency or role."
             problems.note(AGENCIES, "publishes", f"no agency may publish {known.name}", fix)
-
-
-def _hears(agency: Agency, event_type: str, relations: tuple[str, ...]) -> bool:
-    def fits(subscription: Subscription) -> bool:
-        return subscription.relation in relations and subscription.services is None and subscription.takes(event_type)
-
-    return any(fits(subscription) for subscription in agency.subscribes)

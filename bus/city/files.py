@@ -12,7 +12,7 @@ from pydantic import Field
 
 from bus.city.model import Relation
 from schemas.strict import Strict
-from schemas.values import AreaCode, LocalisedText
+from schemas.values import LocalisedText
 
 
 class BoundsEntry(Strict):
@@ -161,7 +161,7 @@ class ServicesFile(Strict):
 class AreaRow(Strict):
     """A row of areas.csv. Empty cells are left out."""
 
-    code: AreaCode
+    code: str
     name: str = Field(min_length=1)
     level: str
     parent: str | None = None

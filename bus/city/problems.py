@@ -52,6 +52,12 @@ class Problems(list[Problem]):
         if found not in self:
             self.append(found)
 
+    def concern(self, file: str, key: str) -> bool:
+        """Whether something was noted at this key of a file or under it: what rests on it is then not worth saying."""
+        return any(
+            found.file == file and (found.key == key or found.key.startswith((f"{key}.", f"{key}["))) for found in self
+        )
+
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Advice for a name that nobody knows: the nearest known one, or which there are."""

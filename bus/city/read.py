@@ -1,13 +1,15 @@
 """A city's four files, read into the shapes of `files.py`; what does not fit becomes a problem, and the rest is kept.
 
 Nothing raises for what a file says: a missing file, broken TOML or a misspelt key is noted and reading goes on, so that
-its writer learns everything at once. What a broken entry is called is remembered, so that others may still name it.
+its writer learns everything at once. An entry without a key that it must have is not looked at further, but its name is
+remembered, so that others may still name it.
 """
 
 from __future__ import annotations
 
 import csv
 import tomllib
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -71,7 +73,7 @@ def read_files(folder: Path, problems: Problems) -> CityFiles:
     """All that the files in the folder say."""
     files = CityFiles()
     if (table := read_toml(folder / CITY, problems)) is not None:
-        files.city = read_shape(CityEntry, table, CITY, "", problems) or _what_fits(table)
+        files.city = read_shape(CityEntry, table, CITY, "", problems) or CityEntry()
     files.areas = _read_areas(folder / AREAS, files.broken["area"], problems)
     if (table := read_toml(folder / AGENCIES, problems)) is not None:
         _only(table, ("role", "agency", "agency_for_each"), AGENCIES, problems)
@@ -100,21 +102,24 @@ def read_toml(path: Path, problems: Problems) -> dict[str, Any] | None:
 
 
 def read_shape(shape: type[Shape], table: object, file: str, key: str, problems: Problems) -> Shape | None:
-    """The table as an instance of the shape; None, with every problem noted, where it does not fit.
+    """The table as an instance of the shape, with every problem noted.
 
-    A table with nothing worse than unknown keys is read without them.
+    What does not fit is left out where the shape can do without it: an unknown key, a whole key with a wrong value.
+    None where it cannot.
     """
     try:
         return shape.model_validate(table)
     except ValidationError as error:
         details = error.errors(include_url=False, include_context=False, include_input=False)
-        for detail in details:
-            _note(detail["type"], detail["loc"], detail["msg"], shape, file, key, problems)
-        unknown = [detail["loc"] for detail in details if detail["type"] == "extra_forbidden"]
-        if not isinstance(table, dict) or len(unknown) < len(details) or any(len(loc) > 1 for loc in unknown):
-            return None
-        names = {loc[0] for loc in unknown}
-        return shape.model_validate({name: value for name, value in table.items() if name not in names})
+    rest = deepcopy(table)
+    for detail in details:
+        kind, loc = detail["type"], detail["loc"]
+        _note(kind, loc, detail["msg"], shape, file, key, problems)
+        _leave_out(rest, loc if kind == "extra_forbidden" else loc[:1])
+    try:
+        return shape.model_validate(rest)
+    except ValidationError:
+        return None
 
 
 def path_of(key: str, loc: tuple[int | str, ...]) -> str:
@@ -139,6 +144,18 @@ def _read_text(path: Path, problems: Problems) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         problems.note(path.name, "", f"the file cannot be read: {error}", "Make it a readable text file in UTF-8.")
     return None
+
+
+def _leave_out(table: Any, loc: tuple[int | str, ...]) -> None:
+    """Remove what stands at `loc`, if it does: something above it may be gone already."""
+    *above, last = loc or ("",)
+    for step in above:
+        try:
+            table = table[step]
+        except (KeyError, IndexError, TypeError):
+            return
+    if isinstance(table, dict):
+        table.pop(last, None)
 
 
 def _note(
@@ -194,18 +211,6 @@ def _entries(
         else:
             files.broken[name].add(id if isinstance(id, str) else "")
     return found
-
-
-def _what_fits(table: dict[str, Any]) -> CityEntry:
-    """The keys of city.toml that are right by themselves, beside those that were noted as wrong."""
-    fitting = {}
-    for name, value in table.items():
-        try:
-            CityEntry.model_validate({name: value})
-        except ValidationError:
-            continue
-        fitting[name] = value
-    return CityEntry.model_validate(fitting)
 
 
 def _read_areas(path: Path, broken: set[str], problems: Problems) -> list[AreaRow]:

@@ -47,8 +47,9 @@ def parse_duration(text: str) -> timedelta:
         ValueError: not such a duration, or not longer than nothing.
     """
     found = _duration.match(text)
-    parts = {unit: int(count) for unit, count in found.groupdict().items() if count} if found else {}
-    duration = timedelta(**parts)
-    if duration <= timedelta(0):
-        raise ValueError(f"{text!r} is not an ISO 8601 duration")
+    if found is None or text[-1] in "PT":
+        raise ValueError(f'"{text}" is not an ISO 8601 duration of weeks, days, hours, minutes and seconds')
+    duration = timedelta(**{unit: int(count) for unit, count in found.groupdict().items() if count})
+    if not duration:
+        raise ValueError(f'"{text}" is no time at all')
     return duration

@@ -1,0 +1,1 @@
+"""The city's directory and the cities that come with Subak."""
