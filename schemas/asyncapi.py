@@ -11,6 +11,7 @@ from typing import Any
 
 from schemas.attributes import GRAMMARS
 from schemas.envelope import CONTENT_TYPE, HEADER_PREFIX, OPTIONAL_ATTRIBUTES, REQUIRED_ATTRIBUTES, SPEC_VERSION
+from schemas.failures import Misconfigured
 from schemas.identifiers import AGENCY_ID_PATTERN, UUID_PATTERN
 from schemas.registry import EventType
 
@@ -52,11 +53,7 @@ def asyncapi_document(types: Iterable[EventType], schemas: Mapping[str, Mapping[
     """The document for these types. `schemas` are their published JSON Schemas, by name."""
     types = list(types)
     names = {event_type.name: _key(event_type.name) for event_type in types}
-    definitions = {
-        name: _draft_07(definition)
-        for schema in schemas.values()
-        for name, definition in schema.get("$defs", {}).items()
-    }
+    definitions = {name: _draft_07(definition) for name, definition in shared_definitions(schemas).items()}
     payloads = {f"{names[name]}Data": _draft_07(schema) for name, schema in schemas.items()}
     return {
         "asyncapi": "3.0.0",
@@ -80,6 +77,20 @@ def asyncapi_document(types: Iterable[EventType], schemas: Mapping[str, Mapping[
             "schemas": dict(sorted({"EventHeaders": _HEADERS, **definitions, **payloads}.items())),
         },
     }
+
+
+def shared_definitions(schemas: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The values that types are made of (`Money`, `Point`), by name, which must mean one thing throughout.
+
+    Raises:
+        Misconfigured: two types use one name for different values.
+    """
+    found: dict[str, Any] = {}
+    for schema in schemas.values():
+        for name, definition in schema.get("$defs", {}).items():
+            if found.setdefault(name, definition) != definition:
+                raise Misconfigured(f"two different values of event types are called {name}: rename one of the classes")
+    return found
 
 
 def _channel(key: str, types: list[EventType]) -> dict[str, Any]:

@@ -25,6 +25,9 @@ from schemas.shapes import canonical, without_annotations
 PUBLISHED = Path(__file__).parent / "published"
 REFERENCE = Path(__file__).parent.parent / "docs" / "reference" / "event-types.md"
 
+SKELETON_DESCRIPTION = "Say here in one sentence what happened, in the past tense."
+"""What `subak new event-type` writes in the place of a description, and nothing may be published with."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -33,12 +36,12 @@ class Finding:
     type: str
     """The event type, or the document."""
     kind: str
-    """`incompatible`, `stale` (publish again), `example`, `personal`, `upcaster` or `removed`."""
+    """`incompatible`, `removed`, `stale` (publish again), `example`, `description`, `personal` or `upcaster`."""
     problem: str
     """In words."""
 
 
-class Incompatible(Misconfigured):
+class Unpublishable(Misconfigured):
     """A schema may not be published as it is. Its findings say why."""
 
     def __init__(self, findings: list[Finding]) -> None:
@@ -109,10 +112,11 @@ class Publication:
         """Write every document that is not current, and keep the schemas that it replaces. Gives what was written.
 
         Raises:
-            Incompatible: nothing is written.
+            Unpublishable: nothing is written.
         """
-        if breaking := self.breaking():
-            raise Incompatible(breaking)
+        nameless = [finding for event_type in self.types for finding in _undescribed(event_type)]
+        if refused := [*self.breaking(), *nameless]:
+            raise Unpublishable(refused)
         written = []
         for path, text in self._documents():
             before = path.read_text(encoding="utf-8") if path.is_file() else None
@@ -159,6 +163,7 @@ class Publication:
         for name in self.types.without_upcaster():
             yield Finding(name, "upcaster", "there is a later version, but nothing makes this one new: add an @upcast")
         for event_type in self.types:
+            yield from _undescribed(event_type)
             yield from self._still_valid_when_redacted(event_type)
 
     def _still_valid_when_redacted(self, event_type: EventType) -> Iterator[Finding]:
@@ -170,6 +175,18 @@ class Publication:
                 except Refused as error:
                     words = f"without its personal fields ({', '.join(fields)}) the example {example.name} is not valid"
                     yield Finding(event_type.name, "personal", f"{words}: make them optional ({error})")
+
+
+def _undescribed(event_type: EventType) -> Iterator[Finding]:
+    if event_type.description in {"", SKELETON_DESCRIPTION}:
+        words = f"say in the docstring of {event_type.model.__name__} what happened"
+        yield Finding(event_type.name, "description", words)
+    schema = event_type.model.model_json_schema()
+    for each in (schema, *schema.get("$defs", {}).values()):
+        for name, field in each.get("properties", {}).items():
+            if not field.get("description"):
+                words = f"{each['title']}.{name} has no description: write one below it, in three double quotes"
+                yield Finding(event_type.name, "description", words)
 
 
 def _written(document: Mapping[str, Any]) -> str:

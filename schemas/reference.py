@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from schemas.asyncapi import shared_definitions
 from schemas.registry import EventType
 from schemas.strict import name_of_pattern
 
@@ -29,19 +30,25 @@ def reference_page(types: Iterable[EventType], schemas: Mapping[str, Mapping[str
     for each in types:
         first = each.description.split(". ")[0].rstrip(".")
         lines.append(f"| [`{each.name}`](#{_anchor(each.name)}) | {first} | {_WHO[each.publisher]} |")
-    shared: dict[str, Mapping[str, Any]] = {}
     for each in types:
         schema = schemas[each.name]
-        shared |= schema.get("$defs", {})
         kind = "a command" if each.kind == "command" else "an event"
         opens = ", may open a case" if each.opens_case else ""
         lines += ["", f"## {each.name}", "", each.description, ""]
         lines += [f"{kind.capitalize()}, published by {_WHO[each.publisher]}{opens}. Owner: {each.owner}.", ""]
         lines += _table(schema)
     lines += ["", "## Values within them"]
-    for name, schema in sorted(shared.items()):
+    for name, schema in sorted(shared_definitions(schemas).items()):
         lines += ["", f"### {name}", "", schema.get("description", ""), "", *_table(schema)]
     return "\n".join(lines) + "\n"
+
+
+def field_rows(schema: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Each field of an object: its name, its form and marks in plain words, what it says."""
+    return [
+        (name, ", ".join([_form(field, link=False), *_marks(name, schema)]), field.get("description", ""))
+        for name, field in schema.get("properties", {}).items()
+    ]
 
 
 def _table(schema: Mapping[str, Any]) -> list[str]:
@@ -50,28 +57,31 @@ def _table(schema: Mapping[str, Any]) -> list[str]:
         return ["It has no fields."]
     lines = ["| field | form | what it says |", "| --- | --- | --- |"]
     for name, field in fields.items():
-        marks = [] if name in schema.get("required", ()) else ["optional"]
-        marks += ["personal"] if _is_personal(field) else []
-        form = ", ".join([_form(field), *(f"*{mark}*" for mark in marks)])
-        lines.append(f"| `{name}` | {form} | {_cell(field.get('description', ''))} |")
+        form = ", ".join([_form(field, link=True), *(f"*{mark}*" for mark in _marks(name, schema))])
+        lines.append(f"| `{name}` | {_cell(form)} | {_cell(field.get('description', ''))} |")
     return lines
 
 
-def _form(schema: Mapping[str, Any]) -> str:
-    """A field's form in a few words: `text, 1 to 4000 characters`."""
+def _marks(name: str, schema: Mapping[str, Any]) -> list[str]:
+    marks = [] if name in schema.get("required", ()) else ["optional"]
+    return [*marks, "personal"] if _is_personal(schema["properties"][name]) else marks
+
+
+def _form(schema: Mapping[str, Any], *, link: bool) -> str:
+    """A field's form in a few words: `text, 1 to 4000 characters`. `link`: to the values of this page."""
     shapes = [each for each in schema.get("anyOf", [schema]) if each.get("type") != "null"]
-    return " or ".join(_form_of(each) for each in shapes)
+    return " or ".join(_form_of(each, link=link) for each in shapes)
 
 
-def _form_of(schema: Mapping[str, Any]) -> str:
+def _form_of(schema: Mapping[str, Any], *, link: bool) -> str:
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return f"[{name}](#{_anchor(name)})"
+        return f"[{name}](#{_anchor(name)})" if link else str(name)
     if "const" in schema or "enum" in schema:
-        return " or ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
+        return " or ".join(f"`{value}`" if link else str(value) for value in schema.get("enum", [schema.get("const")]))
     kind = schema.get("type")
     if kind == "array":
-        return _list_form(schema)
+        return _list_form(schema, link=link)
     if kind in {"integer", "number"}:
         word = "whole number" if kind == "integer" else "number"
         least, most = schema.get("minimum"), schema.get("maximum")
@@ -81,11 +91,11 @@ def _form_of(schema: Mapping[str, Any]) -> str:
     return _text_form(schema) if kind == "string" else str(kind or "anything")
 
 
-def _list_form(schema: Mapping[str, Any]) -> str:
+def _list_form(schema: Mapping[str, Any], *, link: bool) -> str:
     if "prefixItems" in schema:
-        return "list of " + ", then ".join(_form(each) for each in schema["prefixItems"])
+        return "list of " + ", then ".join(_form(each, link=link) for each in schema["prefixItems"])
     most = f", at most {schema['maxItems']}" if "maxItems" in schema else ""
-    return f"list of {_form(schema.get('items', {}))}{most}"
+    return f"list of {_form(schema.get('items', {}), link=link)}{most}"
 
 
 def _text_form(schema: Mapping[str, Any]) -> str:
@@ -93,7 +103,7 @@ def _text_form(schema: Mapping[str, Any]) -> str:
     length = f", {least} to {most} characters" if least and most else f", at most {most} characters" if most else ""
     pattern = schema.get("pattern", "")
     name = name_of_pattern(pattern) if pattern else "text"
-    return (name.removeprefix("a ").removeprefix("an ") if name else f"text like `{_cell(pattern)}`") + length
+    return (name.removeprefix("a ").removeprefix("an ") if name else f"text like `{pattern}`") + length
 
 
 def _is_personal(schema: Mapping[str, Any]) -> bool:
