@@ -1,4 +1,4 @@
-"""`subak run`: one process of the bus in the foreground. It imports that process and nothing else, so it stays small."""
+"""`subak run`: one process of the bus in the foreground. It imports that process and nothing else."""
 
 from __future__ import annotations
 

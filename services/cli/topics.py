@@ -1,4 +1,4 @@
-"""`subak topics`: the bus's topics on a cluster, created with the right settings, and the stages' explicit first start."""
+"""`subak topics`: the bus's topics on a cluster, with the right settings, and the stages' explicit first start."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def admit(record: Record, city: City, partitions: int) -> Event:
     Raises:
         Refused: with every reason that can be found; the later checks need what the earlier ones establish.
     """
-    event = read_record(record.headers, record.key, record.value)
+    event: Event = read_record(record.headers, record.key, record.value)
     sender = agency_of_out(record.topic)
     reasons = [
         *_wrong_sender(event, sender, city),

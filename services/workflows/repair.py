@@ -71,6 +71,10 @@ ORDERS_MAX = 12
 """Work is ordered so many times at most: after declines, defects and reopenings without end a person must decide."""
 
 
+ESCALATIONS_MAX = 1000
+"""The highest step that the schema counts; reminders go on."""
+
+
 class Amount(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An amount of money as it is remembered: `["1250000", "IDR"]`."""
 
@@ -209,8 +213,9 @@ def passed_on(case: RepairCase, data: RequestForwarded, step: Step) -> RepairCas
 def not_acknowledged(case: RepairCase, data: TimerFired, step: Step) -> RepairCase:
     """Nobody took it on in time: the parent level is asked, and answers for it from now on."""
     above = _above(case.holder, step, already=case.asked)
-    if above is None:
-        return case  # The highest level has it, and stays responsible: overdue, in everybody's sight.
+    if above is None:  # Everybody was asked: whoever answers in the end is reminded, again and again.
+        step.start_timer("acknowledge", step.city.services[case.service_code].acknowledge_within)
+        return _escalate(case, case.holder, step.city.default_agency, "Nobody acknowledged the request.", step)
     case = _escalate(case, case.holder, above, "The request was not acknowledged in time.", step)
     return _forward(case, above, step, reason=f"Escalated: {case.holder} did not acknowledge in time.")
 
@@ -248,11 +253,11 @@ def not_approved(case: RepairCase, data: TimerFired, step: Step) -> RepairCase:
     if case.estimate is not None:
         step.emit(ApprovalExpired(amount=case.estimate.money, agency=case.holder), to=approver, parties=case.parties)
     above = _above(approver, step, already=case.approvers)
-    if above is None:
-        return case
-    case = _escalate(case, approver, above, "The approval was not decided in time.", step)
     step.start_timer("approve", step.city.services[case.service_code].approve_within)
-    return change(case, approvers=(*case.approvers, above))
+    reason = "The approval was not decided in time."
+    if above is None:
+        return _escalate(case, approver, step.city.default_agency, reason, step)
+    return change(_escalate(case, approver, above, reason, step), approvers=(*case.approvers, above))
 
 
 # -- the work
@@ -309,7 +314,8 @@ def completed(case: RepairCase, data: WorkOrderCompleted, step: Step) -> RepairC
 
 @repair.on_timer("resolve", states=UNDER_ORDER[:4], to=UNDER_ORDER[:4])
 def overdue(case: RepairCase, data: TimerFired, step: Step) -> RepairCase:
-    """The target has passed: the level above the executor hears of it, and the work goes on."""
+    """The target has passed: the level above the executor hears of it, again each time, and the work goes on."""
+    step.start_timer("resolve", step.city.services[case.service_code].resolve_within)
     above = _above(case.executor, step, already=()) or step.city.default_agency
     return _escalate(case, case.executor, above, "The work was not done by its target.", step)
 
@@ -481,7 +487,7 @@ def _cancel_order(case: RepairCase, step: Step, reason: str) -> None:
 
 
 def _escalate(case: RepairCase, frm: str, to: str, reason: str, step: Step) -> RepairCase:
-    number = case.escalations + 1
+    number = min(case.escalations + 1, ESCALATIONS_MAX)
     step.emit(CaseEscalated(from_agency=frm, to_agency=to, reason=reason, step=number), to=to, parties=case.parties)
     return change(case, escalations=number)
 

@@ -1,0 +1,185 @@
+"""A decision that fails harms its own case only: later events wait, a replay runs them in order, memory comes back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bus.topics import CASES, EVENTS
+from schemas.envelope import Event
+from schemas.identifiers import derived_id
+from schemas.types.cases import CaseParked, ReplayRequested, TimerFired
+from schemas.types.requests import RequestAcknowledged, RequestClosed, RequestSubmitted, RequestWithdrawn
+from schemas.types.workorders import WorkOrderAccepted, WorkOrderIssued, WorkOrderStarted
+from services.workflows import repair as repair_module
+from services.workflows.catalogue import WORKFLOWS
+from services.workflows.definition import CLOSED
+from services.workflows.logic import Workflows
+from services.workflows.memory import Memory
+from tests.services.test_repair import AREA, CITIZENS, CITY, FIRST, SERVICE
+from tests.support.matter import Matter
+
+
+@pytest.fixture
+def matter() -> Matter:
+    found = Matter(CITY)
+    found.say(CITIZENS, RequestSubmitted(service_code=SERVICE, area=AREA))
+    return found
+
+
+def defect(*_: Any, **__: Any) -> Any:
+    raise ZeroDivisionError("a defect in the workflow")
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Ordering work fails, until the fixture's patch is undone."""
+    monkeypatch.setattr(repair_module, "_order", defect)
+    return monkeypatch
+
+
+def parked(matter: Matter) -> list[str]:
+    return [waiting.event.type.split(".")[2] for waiting in matter.logic.memory.parked.get(matter.id, ())]
+
+
+def test_a_failed_decision_parks_its_case_and_no_other(matter: Matter, broken: pytest.MonkeyPatch) -> None:
+    other = derived_id("another", "case")
+    matter.say(FIRST, RequestAcknowledged())
+    matter.say(FIRST, WorkOrderAccepted())
+    matter.say(CITIZENS, RequestSubmitted(service_code=SERVICE, area=AREA), subject=other)
+    assert parked(matter) == ["acknowledged", "accepted"]
+    assert matter.state() == "forwarded"
+    assert matter.state(other) == "forwarded"
+    assert "a defect in the workflow" in matter.said(CaseParked).error
+
+
+def test_a_replay_after_the_repair_runs_what_waits_in_order(matter: Matter, broken: pytest.MonkeyPatch) -> None:
+    matter.say(FIRST, RequestAcknowledged())
+    matter.say(FIRST, WorkOrderAccepted())
+    matter.say(FIRST, WorkOrderStarted())
+    broken.undo()
+    matter.say("operations", ReplayRequested(reason="fixed"))
+    assert (parked(matter), matter.state()) == ([], "in_progress")
+    assert matter.said(WorkOrderIssued).attempt == 1
+
+
+def test_a_replay_before_the_repair_parks_again_at_the_same_event(matter: Matter, broken: pytest.MonkeyPatch) -> None:
+    matter.say(FIRST, RequestAcknowledged())
+    matter.say(FIRST, WorkOrderAccepted())
+    matter.say("operations", ReplayRequested())
+    assert parked(matter) == ["acknowledged", "accepted"]
+    assert len(matter.sent(CaseParked)) == 2
+
+
+def test_a_parked_case_keeps_its_deadlines(matter: Matter, broken: pytest.MonkeyPatch) -> None:
+    matter.say(FIRST, RequestAcknowledged())
+    matter.wait(CITY.services[SERVICE].acknowledge_within)
+    assert parked(matter) == ["acknowledged", "timerfired"]
+    broken.undo()
+    matter.say("operations", ReplayRequested())
+    assert matter.state() == "ordered", "the stale deadline was acted on"
+
+
+def test_a_replay_of_a_case_that_is_not_parked_is_refused(matter: Matter) -> None:
+    matter.say("operations", ReplayRequested())
+    assert [reason.code for reason in matter.refusals()[0].reasons] == ["not_parked"]
+
+
+def test_memory_read_back_is_the_memory_that_was(matter: Matter, broken: pytest.MonkeyPatch) -> None:
+    closed = derived_id("closed", "case")
+    matter.say(CITIZENS, RequestSubmitted(service_code=SERVICE, area=AREA), subject=closed)
+    matter.say(CITIZENS, RequestWithdrawn(), subject=closed)
+    matter.say(FIRST, RequestAcknowledged())
+    matter.say(FIRST, WorkOrderAccepted())
+    again = Memory(WORKFLOWS)
+    again.restore(matter.changelog())
+    memory = matter.logic.memory
+    assert again.cases == memory.cases
+    assert again.parked == memory.parked
+    assert again.closed_case(closed) == memory.closed_case(closed) is not None
+    assert again.next_due_ms() == memory.next_due_ms() is not None
+
+
+def test_the_changelog_forgets_what_is_no_longer_parked(matter: Matter, broken: pytest.MonkeyPatch) -> None:
+    matter.say(FIRST, RequestAcknowledged())
+    broken.undo()
+    matter.say("operations", ReplayRequested())
+    latest = {record.key: record.value for record in matter.changelog()}
+    waiting = [value for key, value in latest.items() if b"|parked|" in (key or b"")]
+    assert waiting == [None]
+
+
+def test_an_outcome_that_is_thrown_away_has_changed_nothing(matter: Matter) -> None:
+    event = Event.of(
+        RequestAcknowledged(), source=CITY.source_of(FIRST), subject=matter.id, time=matter.now.isoformat()
+    )
+    before = (dict(matter.logic.memory.cases), matter.logic.memory.next_due_ms())
+    first = matter.logic.decide([matter._record(event)], matter.now)
+    assert first.outputs
+    matter.logic.decide_due(matter.now + timedelta(days=9))
+    assert (dict(matter.logic.memory.cases), matter.logic.memory.next_due_ms()) == before
+
+
+def test_a_batch_sees_its_own_changes(matter: Matter) -> None:
+    def event(data: Any, number: int) -> Event:
+        return Event.of(
+            data,
+            id=derived_id("batch", number),
+            source=CITY.source_of(FIRST),
+            subject=matter.id,
+            time=matter.now.isoformat(),
+        )
+
+    batch = [RequestAcknowledged(), WorkOrderAccepted(), WorkOrderStarted()]
+    decided = matter.take([event(data, number) for number, data in enumerate(batch)])
+    assert matter.state() == "in_progress"
+    states = [output for output in decided.outputs if output.topic == CASES]
+    assert len(states) == 1, "a case that changes three times in a batch is written once"
+
+
+def test_a_timer_fires_once_also_when_the_stage_starts_anew_before_its_event_comes_back(matter: Matter) -> None:
+    due = matter.logic.next_due()
+    assert due is not None
+    fired = matter.logic.decide_due(due)
+    matter.logic.apply(fired)
+    assert [output.topic for output in fired.outputs] == [EVENTS, CASES]
+    again = Workflows(0, city=CITY, workflows=WORKFLOWS)
+    matter.outputs += fired.outputs
+    again.restore(matter.changelog())
+    assert again.decide_due(due).outputs == []
+    assert again.next_due() is None
+
+
+def test_a_timer_that_was_stopped_after_it_fired_does_nothing(matter: Matter) -> None:
+    due = matter.logic.next_due()
+    assert due is not None
+    fired = matter.logic.decide_due(due)
+    matter.logic.apply(fired)
+    matter.say(FIRST, RequestAcknowledged())
+    timer = Event.from_record(fired.outputs[0].headers, fired.outputs[0].value)
+    assert timer.type == TimerFired.registered.name
+    matter.take([timer])
+    assert matter.state() == "ordered"
+
+
+def test_many_due_timers_fire_in_bounded_batches_and_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.workflows.logic.TIMERS_MAX", 10)
+    matter = Matter(CITY)
+    for number in range(35):
+        matter.say(CITIZENS, RequestSubmitted(service_code=SERVICE, area=AREA), subject=derived_id("many", number))
+    later = matter.now + CITY.services[SERVICE].acknowledge_within
+    sizes = []
+    while (due := matter.logic.next_due()) is not None and due <= later:
+        fired = matter.logic.decide_due(later)
+        matter.logic.apply(fired)
+        sizes.append(sum(output.topic == EVENTS for output in fired.outputs))
+    assert sizes == [10, 10, 10, 5]
+
+
+def test_closing_forgets_the_timers(matter: Matter) -> None:
+    matter.say(CITIZENS, RequestWithdrawn())
+    assert matter.state() == CLOSED
+    assert matter.said(RequestClosed).outcome == "withdrawn"
+    assert matter.logic.next_due() is None
