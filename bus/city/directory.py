@@ -151,5 +151,5 @@ class City(Strict):
         """
         found = self.agencies.get(agency_id)
         if found is None:
-            raise Misconfigured(f"{self.id} has no agency {agency_id!r}. {nearest(agency_id, self.agencies)}")
+            raise Misconfigured(f'{self.id} has no agency "{agency_id}". {nearest(agency_id, self.agencies)}')
         return found

@@ -30,7 +30,7 @@ FEED = "feed.toml"
 SERVICE_NAME_ATTRIBUTE = "feed_service_name"
 """The attribute that keeps what the feed called the service."""
 
-_time = re.compile(r"^\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:?\d{2})?$")
+_time = re.compile(r"^\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?([Zz]|[+-]\d{2}:?\d{2})?$")
 
 
 class FeedFile(Strict):

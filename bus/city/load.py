@@ -45,6 +45,6 @@ def city_path(name_or_path: str) -> Path:
     if folder.is_dir():
         return folder
     raise Misconfigured(
-        f"there is no city {name_or_path!r}: it is neither a folder nor a city that comes with Subak. "
+        f'there is no city "{name_or_path}": it is neither a folder nor a city that comes with Subak. '
         f"{nearest(name_or_path, shipped)}"
     )
