@@ -44,7 +44,7 @@ from schemas.types.workorders import (
     WorkOrderStarted,
     WorkOrderSuspended,
 )
-from schemas.values import Money
+from schemas.values import Money, Point
 from services.workflows.definition import CLOSED
 from tests.support.matter import Matter
 
@@ -54,6 +54,8 @@ CITIZENS = CITY.citizens_channel
 FIRST, SECOND = CITY.candidates(SERVICE, AREA)[:2]
 WARD = CITY.inspector_of(AREA)
 FINANCE = CITY.approver
+PLACE = Point(type="Point", coordinates=(115.23, -8.67))
+REQUEST = RequestSubmitted(service_code=SERVICE, area=AREA, description="Lubang di jalan", location=PLACE)
 CHEAP = Money(amount="1000", currency="IDR")
 DEAR = Money(amount="900000000000", currency="IDR")
 YEAR = timedelta(days=366)
@@ -63,7 +65,7 @@ YEAR = timedelta(days=366)
 def matter() -> Matter:
     """A request that has been submitted."""
     found = Matter(CITY)
-    found.say(CITIZENS, RequestSubmitted(service_code=SERVICE, area=AREA, description="Lubang di jalan"))
+    found.say(CITIZENS, REQUEST)
     return found
 
 
@@ -99,6 +101,7 @@ def test_each_consequence_names_its_cause_its_case_and_its_place(matter: Matter)
     ordered(matter)
     forwarded, assigned = matter.sent(RequestForwarded)[0][0], matter.sent(RequestAssigned)[0][0]
     assert forwarded.recipient == FIRST
+    assert matter.said(RequestForwarded).location == matter.said(WorkOrderIssued).location == PLACE
     assert {event.correlationid for event in matter.events()} == {forwarded.causationid}
     assert assigned.causationid != forwarded.causationid
     assert {event.jurisdiction for event in matter.events()} == {AREA}

@@ -1,4 +1,4 @@
-"""A whole small city's bus for one test: its topics made anew, its three stages in this process, its agencies' hands."""
+"""A whole small city's bus for one test: its topics made anew, its three stages in this process."""
 
 from __future__ import annotations
 
