@@ -1,0 +1,238 @@
+"""The casebook's JSON API: what everybody may see of every case. Read-only, paged, each refusal in words (RFC 9457).
+
+It asks the tables over connections that can only read, apart from the writer, and holds nothing in memory: an answer is
+as fresh as the tables. No personal field is in them, so none can be in an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolExhausted
+from starlette.exceptions import HTTPException
+
+from bus.city import City
+from bus.city.problems import nearest
+from bus.health import Check, health_routes
+from bus.logs import get_logger
+from services.casebook.answers import (
+    CaseAnswer,
+    CasePage,
+    Events,
+    Mistake,
+    ParkedPage,
+    Problem,
+    RejectionPage,
+    RejectionWhole,
+    Summary,
+    Timeline,
+)
+from services.casebook.filters import CaseFilters, Code, Cursor, Page, mistake, utc_now
+from services.casebook.questions import Questions, cursor_behind
+from services.casebook.shaping import Shaper
+
+log = get_logger("api")
+
+
+class NotAsked(Exception):
+    """A question that cannot be answered, with the parameter that is wrong."""
+
+    def __init__(self, field: str, problem: str, fix: str) -> None:
+        self.mistake = Mistake(field=field, problem=problem, fix=fix)
+        super().__init__(f"{field}: {problem}. {fix}")
+
+
+class NotFound(Exception):
+    """There is no such thing in the tables, in words."""
+
+
+class RejectionFilters(Page):
+    """Which refusals."""
+
+    agency: Code | None = None
+    """Only what this agency sent."""
+
+
+class TimelinePage(Page):
+    """Which part of a timeline: its order is the case's."""
+
+    @property
+    def after_seq(self) -> int:
+        """The place behind which the page begins."""
+        if self.after is None:
+            return 0
+        try:
+            return int(self.after.at)
+        except ValueError as error:
+            raise NotAsked("cursor", "this cursor is of another list", "Send the `next` of this timeline.") from error
+
+
+CaseId = Annotated[str, Path(max_length=128, description="The case id.")]
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    422: {"model": Problem, "description": "The question is wrong; each mistake in words."},
+    503: {"model": Problem, "description": "The database does not answer now: ask again."},
+}
+_MISSING: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such thing."}}
+
+
+def casebook_api(
+    questions: Questions,
+    city: City,
+    *,
+    why_not_ready: Check,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> FastAPI:
+    """The application. `clock` says for which moment `overdue` is reckoned."""
+    app = FastAPI(
+        title="Subak casebook",
+        version="1",
+        summary="Every case of the city, in the state in which everybody sees it.",
+        description=(__doc__ or "").partition("\n\n")[2],
+        responses=_REFUSALS,
+    )
+    shaper = Shaper(city)
+    _add_cases(app, questions, shaper, city, clock)
+    _add_timelines(app, questions, shaper)
+    _add_refusals(app, questions, shaper)
+    _add_problems(app)
+    app.router.routes.extend(health_routes(why_not_ready=why_not_ready))
+    return app
+
+
+def _add_cases(app: FastAPI, questions: Questions, shaper: Shaper, city: City, clock: Callable[[], datetime]) -> None:
+    @app.get("/api/cases", tags=["cases"])
+    def list_cases(filters: Annotated[CaseFilters, Query()]) -> CasePage:
+        """Cases, the newest first. Follow `next` for more: no case comes twice, whatever arrives meanwhile."""
+        _require_known(filters, questions, city)
+        now = utc_now(clock())
+        areas = shaper.areas_in(filters.area) if filters.area is not None else []
+        found, following = cursor_behind(questions.cases(filters, areas, now), filters.limit, "opened_at")
+        return CasePage(cases=[shaper.case(row, now) for row in found], next=following)
+
+    @app.get("/api/cases/{case_id}", tags=["cases"], responses=_MISSING)
+    def show_case(case_id: CaseId) -> CaseAnswer:
+        """One case."""
+        found, waiting = questions.case(case_id)
+        if found is None:
+            raise NotFound(
+                f"There is no case {case_id}. Look its id up with /api/cases?id=<its beginning>; a case that has just "
+                "been opened is here a moment later."
+            )
+        return shaper.case(found, utc_now(clock()), waiting if found.parked_at else None)
+
+    @app.get("/api/summary", tags=["cases"])
+    def summarise() -> Summary:
+        """The whole city: cases by state and by the agency that holds them."""
+        now = utc_now(clock())
+        return shaper.summary(*questions.summary(now), now)
+
+    @app.get("/api/parked", tags=["cases"])
+    def list_parked(page: Annotated[Page, Query()]) -> ParkedPage:
+        """Cases whose decision failed and that wait for a person, the longest waiting first."""
+        now = utc_now(clock())
+        rows, waiting = questions.parked(page)
+        found, following = cursor_behind(rows, page.limit, "parked_at")
+        return ParkedPage(parked=[shaper.case(row, now, waiting.get(row.id, 0)) for row in found], next=following)
+
+
+def _require_known(filters: CaseFilters, questions: Questions, city: City) -> None:
+    """Refuse an agency or a service that nobody knows: an empty answer would hide the mistake."""
+    agency, service = filters.agency, filters.service_code
+    if agency is not None and agency not in city.agencies and not questions.has_agency(agency):
+        raise NotAsked("agency", f"{city.id} has no agency {agency!r}", nearest(agency, city.agencies))
+    if service is not None and service not in city.services and not questions.has_service(service):
+        raise NotAsked("service_code", f"{city.id} has no service {service!r}", nearest(service, city.services))
+
+
+def _add_timelines(app: FastAPI, questions: Questions, shaper: Shaper) -> None:
+    @app.get("/api/cases/{case_id}/timeline", tags=["timelines"], responses=_MISSING)
+    def show_timeline(case_id: CaseId, page: Annotated[TimelinePage, Query()]) -> Timeline:
+        """What befell a case, in order."""
+        known, rows = questions.timeline(case_id, after_seq=page.after_seq, limit=page.limit)
+        if not known:
+            raise NotFound(f"There is no event of a case {case_id}. Look its id up with /api/cases?id=<its beginning>.")
+        found, following = rows[: page.limit], None
+        if len(rows) > page.limit:
+            following = Cursor(str(found[-1].seq), case_id).encode()
+        return Timeline(case_id=case_id, entries=[shaper.entry(row) for row in found], next=following)
+
+    @app.get("/api/events/{event_id:path}", tags=["timelines"], responses=_MISSING)
+    def show_event(event_id: Annotated[str, Path(max_length=128, description="The event's id.")]) -> Events:
+        """The event of that id. Ids are unique for each source, so there may be more than one."""
+        found = questions.events(event_id)
+        if not found:
+            raise NotFound(f"There is no event {event_id} in the city's log. What was refused is under /api/rejected.")
+        return Events(events=[shaper.entry(row) for row in found])
+
+
+def _add_refusals(app: FastAPI, questions: Questions, shaper: Shaper) -> None:
+    @app.get("/api/rejected", tags=["refusals"])
+    def list_rejected(filters: Annotated[RejectionFilters, Query()]) -> RejectionPage:
+        """Refused events, the newest first, with every reason."""
+        rows = questions.rejections(filters, filters.agency)
+        found, following = cursor_behind(rows, filters.limit, "rejected_at")
+        return RejectionPage(rejected=[shaper.rejection(row) for row in found], next=following)
+
+    @app.get("/api/rejected/{rejection_id}", tags=["refusals"], responses=_MISSING)
+    def show_rejected(
+        rejection_id: Annotated[str, Path(max_length=128, description="The rejection's id.")],
+    ) -> RejectionWhole:
+        """One refused event with its record, without personal fields. The topic city-rejected holds it whole."""
+        found = questions.rejection(rejection_id)
+        if found is None:
+            raise NotFound(f"There is no rejection {rejection_id}. /api/rejected lists them all.")
+        return shaper.rejection_whole(found)
+
+
+# -- refusals in words
+
+
+def _add_problems(app: FastAPI) -> None:
+    @app.exception_handler(RequestValidationError)
+    def wrong_question(request: Request, error: RequestValidationError) -> JSONResponse:
+        found = [Mistake(**mistake(detail, _parameters(request))) for detail in error.errors()]
+        return _problem(422, "The question is wrong", found)
+
+    @app.exception_handler(NotAsked)
+    def wrong_value(request: Request, error: NotAsked) -> JSONResponse:
+        return _problem(422, "The question is wrong", [error.mistake])
+
+    @app.exception_handler(NotFound)
+    def not_found(request: Request, error: NotFound) -> JSONResponse:
+        return _problem(404, "There is no such thing", detail=str(error))
+
+    @app.exception_handler(HTTPException)
+    def no_such_page(request: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == 404:
+            return _problem(404, "There is no such page", detail="/docs and /openapi.json show what can be asked.")
+        return _problem(error.status_code, str(error.detail), detail="This API is read-only: ask with GET.")
+
+    @app.exception_handler(DBAPIError)
+    @app.exception_handler(PoolExhausted)
+    def database_away(request: Request, error: Exception) -> JSONResponse:
+        log.warning("question_failed", path=request.url.path, error=str(error).partition("\n")[0])
+        return _problem(
+            503, "The casebook cannot answer now", detail="Its database is not ready, or busy. Ask again in a moment."
+        )
+
+
+def _parameters(request: Request) -> tuple[str, ...]:
+    """The names of the query's parameters at this address."""
+    path = request.scope["route"].path if request.scope.get("route") is not None else ""
+    models: dict[str, type[Page]] = {
+        "/api/cases": CaseFilters,
+        "/api/rejected": RejectionFilters,
+    }
+    return tuple(models.get(path, Page).model_fields)
+
+
+def _problem(status: int, title: str, mistakes: Sequence[Mistake] = (), detail: str | None = None) -> JSONResponse:
+    words = detail or "; ".join(f"{found.field}: {found.problem}. {found.fix}" for found in mistakes)
+    body = Problem(title=title, status=status, detail=words, errors=list(mistakes))
+    return JSONResponse(body.model_dump(), status_code=status, media_type="application/problem+json")

@@ -1,0 +1,52 @@
+"""The process `subak run casebook`: the loop that writes the tables, and the API that reads them, in one."""
+
+from __future__ import annotations
+
+import asyncio
+
+from bus.city import load_city
+from bus.city.load import city_path
+from bus.logs import get_logger
+from bus.process import serving, until_stopped
+from bus.settings import Settings
+from services.casebook.api import casebook_api
+from services.casebook.database import reader_engine, writer_engine
+from services.casebook.following import NAME, Following, FollowingSettings
+from services.casebook.questions import Questions
+from services.casebook.writer import Writer
+
+log = get_logger("process")
+
+
+async def run_casebook(settings: Settings, stopping: asyncio.Event, *, rebuild: bool = False) -> None:
+    """Run until `stopping` is set; the batch in hand is finished first.
+
+    Args:
+        rebuild: forget the tables and read the log again from its beginning.
+
+    Raises:
+        Misconfigured: a person must change something first.
+    """
+    city = load_city(city_path(settings.city))
+    url = settings.database(NAME)
+    writing, reading = writer_engine(url), reader_engine(url)
+    following = Following(
+        Writer(writing),
+        city=city.id,
+        kafka=settings.kafka,
+        rebuild=rebuild,
+        settings=FollowingSettings(batch_records_max=settings.batch_records_max),
+    )
+    app = casebook_api(Questions(reading), city, why_not_ready=following.why_not_ready)
+    try:
+        async with serving(app, host=settings.http_host, port=settings.http_port) as port:
+            log.info("process_serving", url=f"http://{settings.http_host}:{port}")
+            work = asyncio.create_task(following.run(), name=NAME)
+            try:
+                await until_stopped(stopping, work)
+            finally:
+                following.stop()
+                await asyncio.gather(work, return_exceptions=True)
+    finally:
+        writing.dispose()
+        reading.dispose()

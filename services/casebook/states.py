@@ -1,0 +1,17 @@
+"""The states of a case, by the words that the event types give them."""
+
+from __future__ import annotations
+
+SUBMITTED, FORWARDED, ACKNOWLEDGED, ASSIGNED = "submitted", "forwarded", "acknowledged", "assigned"
+AWAITING_APPROVAL, APPROVED, APPROVAL_REFUSED = "awaiting_approval", "approved", "approval_refused"
+SENT_BACK, APPROVAL_EXPIRED = "sent_back", "approval_expired"
+ORDERED, ACCEPTED, DECLINED, IN_PROGRESS, SUSPENDED = "ordered", "accepted", "declined", "in_progress", "suspended"
+COMPLETED, INSPECTED, DEFECT_FOUND, CANCELLED = "completed", "inspected", "defect_found", "cancelled"
+RESOLVED, RATED, REOPENED, WITHDRAWN, MERGED, CLOSED = "resolved", "rated", "reopened", "withdrawn", "merged", "closed"
+
+STATES = (
+    SUBMITTED, FORWARDED, ACKNOWLEDGED, ASSIGNED, AWAITING_APPROVAL, APPROVED, APPROVAL_REFUSED, SENT_BACK,
+    APPROVAL_EXPIRED, ORDERED, ACCEPTED, DECLINED, IN_PROGRESS, SUSPENDED, COMPLETED, INSPECTED, DEFECT_FOUND,
+    CANCELLED, RESOLVED, RATED, REOPENED, WITHDRAWN, MERGED, CLOSED,
+)  # fmt: skip
+"""Every state, in the order in which a case may pass through them."""

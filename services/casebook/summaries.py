@@ -1,0 +1,129 @@
+"""What an event says, in one line, in Indonesian and English. Pure; made when it is asked for, not stored.
+
+So a better sentence needs no rebuild. Agencies are called by their names in the city's directory, others by their
+ids. No free text is in a summary, except the reason that is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+NameOf = Callable[[str, str], str]
+"""(agency's id, language) → its name."""
+
+LANGUAGES = ("id", "en")
+
+TEXT_MAX = 160
+"""Characters of a reason that a summary shows."""
+
+_SAYS: Mapping[str, tuple[str, str]] = {
+    "subak.request.submitted.v1": ("Permohonan diterima untuk {service_code}", "Request received for {service_code}"),
+    "subak.request.forwarded.v1": ("Diteruskan ke {agency}{reason}", "Forwarded to {agency}{reason}"),
+    "subak.request.acknowledged.v1": ("{sender} menangani permohonan{estimate}", "{sender} takes it on{estimate}"),
+    "subak.request.assigned.v1": ("Ditugaskan kepada {agency}", "Assigned to {agency}"),
+    "subak.request.commented.v1": ("Catatan ditambahkan", "Remark added"),
+    "subak.request.merged.v1": ("Digabung dengan kasus {into}", "Merged into the case {into}"),
+    "subak.request.reopened.v1": ("Dibuka kembali{reason}", "Reopened{reason}"),
+    "subak.request.resolved.v1": ("Diselesaikan oleh {agency}{cost}", "Resolved by {agency}{cost}"),
+    "subak.request.rated.v1": ("Dinilai {score} dari 5", "Rated {score} of 5"),
+    "subak.request.withdrawn.v1": ("Ditarik kembali oleh pemohon", "Withdrawn"),
+    "subak.request.closed.v1": ("Ditutup: {outcome}{reason}", "Closed: {outcome}{reason}"),
+    "subak.approval.requested.v1": (
+        "Persetujuan {amount} diminta dari {recipient}",
+        "Approval of {amount} asked of {recipient}",
+    ),
+    "subak.approval.granted.v1": ("{sender} menyetujui {amount}", "{sender} approved {amount}"),
+    "subak.approval.refused.v1": ("{sender} menolak{reason}", "{sender} refused{reason}"),
+    "subak.approval.sentback.v1": ("{sender} mengembalikan{reason}", "{sender} sent it back{reason}"),
+    "subak.approval.expired.v1": ("Batas waktu persetujuan lewat", "Approval was not decided in time"),
+    "subak.workorder.issued.v1": ("Perintah kerja ke-{attempt} untuk {agency}", "Work order {attempt} to {agency}"),
+    "subak.workorder.accepted.v1": ("{sender} menerima perintah kerja", "{sender} accepted the work order"),
+    "subak.workorder.declined.v1": (
+        "{sender} menolak perintah kerja{reason}",
+        "{sender} declined the work order{reason}",
+    ),
+    "subak.workorder.started.v1": ("Pekerjaan dimulai", "Work started"),
+    "subak.workorder.suspended.v1": ("Pekerjaan dihentikan sementara{reason}", "Work suspended{reason}"),
+    "subak.workorder.completed.v1": ("Pekerjaan selesai{cost}", "Work completed{cost}"),
+    "subak.workorder.inspected.v1": ("Diperiksa dan diterima oleh {sender}", "Inspected and found good by {sender}"),
+    "subak.workorder.defectfound.v1": ("{sender} menemukan cacat pekerjaan", "{sender} found a defect"),
+    "subak.workorder.cancelled.v1": ("Perintah kerja dibatalkan{reason}", "Work order cancelled{reason}"),
+    "subak.case.parked.v1": (
+        "Ditahan: keputusan atas {event_type} gagal",
+        "Parked: the decision on {event_type} failed",
+    ),
+    "subak.case.escalated.v1": (
+        "Dinaikkan dari {from_agency} ke {to_agency}{reason}",
+        "Escalated from {from_agency} to {to_agency}{reason}",
+    ),
+    "subak.case.timerfired.v1": ("Batas waktu {timer} tiba", "The deadline {timer} came"),
+    "subak.case.replayrequested.v1": ("Diminta dijalankan ulang{reason}", "Replay requested{reason}"),
+}
+
+_AGENCIES = ("agency", "from_agency", "to_agency")
+_MONEY = ("amount", "estimate", "cost")
+_OUTCOMES = {
+    "rated": "dinilai",
+    "unrated": "tanpa penilaian",
+    "refused": "ditolak",
+    "withdrawn": "ditarik kembali",
+    "merged": "digabung",
+    "unserviceable": "tidak dapat dilayani",
+}
+
+
+def summary_of(
+    event_type: str, content: Mapping[str, Any], *, sender: str, recipient: str | None, name_of: NameOf
+) -> dict[str, str]:
+    """One line by language. A type without a sentence of its own is told by its name."""
+    templates = _SAYS.get(event_type)
+    if templates is None:
+        return dict.fromkeys(LANGUAGES, event_type)
+    return {
+        language: template.format_map(_Words(content, language, sender, recipient, name_of))
+        for language, template in zip(LANGUAGES, templates, strict=True)
+    }
+
+
+class _Words(dict[str, str]):
+    """The words for a template's gaps; what is not told is a question mark, or nothing where it only adds."""
+
+    def __init__(
+        self, content: Mapping[str, Any], language: str, sender: str, recipient: str | None, name_of: NameOf
+    ) -> None:
+        super().__init__(sender=name_of(sender, language))
+        self._content = content
+        self._language = language
+        self._recipient = recipient
+        self._name_of = name_of
+
+    def __missing__(self, gap: str) -> str:
+        found = self._content.get(gap)
+        if gap == "recipient":
+            return self._name_of(self._recipient, self._language) if self._recipient else "?"
+        if gap in _AGENCIES:
+            return self._name_of(found, self._language) if isinstance(found, str) else "?"
+        if gap in _MONEY:
+            return self._money(gap, found)
+        if gap == "reason":
+            return f": {_shortened(found)}" if isinstance(found, str) else ""
+        if gap == "outcome" and self._language == "id":
+            return _OUTCOMES.get(str(found), str(found))
+        return _shortened(str(found)) if isinstance(found, str | int) else "?"
+
+    def _money(self, gap: str, found: object) -> str:
+        if not isinstance(found, dict) or "amount" not in found:
+            return "?" if gap == "amount" else ""
+        text = f"{found.get('currency', '')} {found['amount']}".strip()
+        if gap == "amount":
+            return text
+        return f", {_IN[gap][self._language]} {text}"
+
+
+_IN = {"estimate": {"id": "perkiraan", "en": "estimate"}, "cost": {"id": "biaya", "en": "cost"}}
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= TEXT_MAX else line[: TEXT_MAX - 1] + "…"

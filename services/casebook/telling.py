@@ -1,0 +1,337 @@
+"""What each event type tells of its case: one small function a type, found by the type's name. Pure.
+
+This is the index of the casebook: to see what a type changes, read its function. Tolerant: what is missing or of
+another form than its schema says is left as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from schemas.registry import EventData
+from schemas.types import (
+    ApprovalExpired,
+    ApprovalGranted,
+    ApprovalRefused,
+    ApprovalRequested,
+    ApprovalSentBack,
+    CaseEscalated,
+    CaseParked,
+    ReplayRequested,
+    RequestAcknowledged,
+    RequestAssigned,
+    RequestClosed,
+    RequestForwarded,
+    RequestMerged,
+    RequestRated,
+    RequestReopened,
+    RequestResolved,
+    RequestSubmitted,
+    RequestWithdrawn,
+    WorkOrderAccepted,
+    WorkOrderCancelled,
+    WorkOrderCompleted,
+    WorkOrderDeclined,
+    WorkOrderDefectFound,
+    WorkOrderInspected,
+    WorkOrderIssued,
+    WorkOrderStarted,
+    WorkOrderSuspended,
+)
+from services.casebook.case import Case
+from services.casebook.entry import Entry
+from services.casebook.moments import utc_text_or_none
+from services.casebook.states import (
+    ACCEPTED,
+    ACKNOWLEDGED,
+    APPROVAL_EXPIRED,
+    APPROVAL_REFUSED,
+    APPROVED,
+    ASSIGNED,
+    AWAITING_APPROVAL,
+    CANCELLED,
+    CLOSED,
+    COMPLETED,
+    DECLINED,
+    DEFECT_FOUND,
+    FORWARDED,
+    IN_PROGRESS,
+    INSPECTED,
+    MERGED,
+    ORDERED,
+    RATED,
+    REOPENED,
+    RESOLVED,
+    SENT_BACK,
+    SUBMITTED,
+    SUSPENDED,
+    WITHDRAWN,
+)
+
+Content = dict[str, Any]
+Teller = Callable[[Case, Entry, Content], None]
+
+_tellers: dict[str, Teller] = {}
+
+
+def opens(entry: Entry, content: Content) -> Case | None:
+    """The case that this event begins, or None where it begins none."""
+    if entry.type != _SUBMITTED:
+        return None
+    case = Case(
+        id=entry.case_id,
+        service_code=_text(content, "service_code") or "",
+        area=_text(content, "area") or entry.jurisdiction or "",
+        state=SUBMITTED,
+        opened_by=entry.agency,
+        opened_at=entry.occurred_at,
+        updated_at=entry.logged_at,
+        events=0,
+        log_partition=entry.log_partition,
+        log_offset=-1,
+    )
+    case.held_by(entry.agency, entry.occurred_at)
+    return case
+
+
+def tell(case: Case, entry: Entry, content: Content) -> None:
+    """Let the case know what this event says. It changes `case`."""
+    case.workflow = case.workflow or entry.workflowversion
+    case.updated_at = entry.logged_at
+    case.joined(entry.agency, entry.recipient, *(entry.parties or "").split(","))
+    teller = _tellers.get(entry.type)
+    if teller is not None and not case.is_closed:
+        teller(case, entry, content)
+
+
+def _tells(kind: type[EventData]) -> Callable[[Teller], Teller]:
+    def register(teller: Teller) -> Teller:
+        _tellers[kind.registered.name] = teller
+        return teller
+
+    return register
+
+
+_SUBMITTED = RequestSubmitted.registered.name
+
+
+# -- requests
+
+
+@_tells(RequestForwarded)
+def _forwarded(case: Case, entry: Entry, content: Content) -> None:
+    case.state = FORWARDED
+    case.held_by(_text(content, "agency") or entry.recipient, entry.occurred_at)
+    case.answer_by = _moment(content, "acknowledge_by")
+
+
+@_tells(RequestAcknowledged)
+def _acknowledged(case: Case, entry: Entry, content: Content) -> None:
+    case.state = ACKNOWLEDGED
+    case.agency = entry.agency
+    case.held_by(entry.agency, entry.occurred_at)
+    case.answer_by = None
+    _take_estimate(case, content, "estimate")
+
+
+@_tells(RequestAssigned)
+def _assigned(case: Case, entry: Entry, content: Content) -> None:
+    case.state = ASSIGNED
+    case.agency = _text(content, "agency") or case.agency
+    case.held_by(case.agency, entry.occurred_at)
+    case.due_at = _moment(content, "expected_datetime") or case.due_at
+
+
+@_tells(RequestResolved)
+def _resolved(case: Case, entry: Entry, content: Content) -> None:
+    case.state = RESOLVED
+    case.agency = _text(content, "agency") or case.agency
+    case.answer_by = None
+    case.held_by(case.opened_by, entry.occurred_at)  # it waits for the citizen's word
+    _take_cost(case, content)
+
+
+@_tells(RequestReopened)
+def _reopened(case: Case, entry: Entry, content: Content) -> None:
+    case.state = REOPENED
+    case.held_by(case.agency, entry.occurred_at)
+
+
+@_tells(RequestRated)
+def _rated(case: Case, entry: Entry, content: Content) -> None:
+    case.state = RATED
+
+
+@_tells(RequestWithdrawn)
+def _withdrawn(case: Case, entry: Entry, content: Content) -> None:
+    case.state = WITHDRAWN
+    case.answer_by = None
+
+
+@_tells(RequestMerged)
+def _merged(case: Case, entry: Entry, content: Content) -> None:
+    case.state = MERGED
+    case.answer_by = None
+
+
+@_tells(RequestClosed)
+def _closed(case: Case, entry: Entry, content: Content) -> None:
+    case.state = CLOSED
+    case.outcome = _text(content, "outcome")
+    case.agency = _text(content, "agency") or case.agency
+    case.closed_at = entry.occurred_at
+    case.holder = case.held_since = case.answer_by = None
+    _take_cost(case, content)
+
+
+# -- approvals
+
+
+@_tells(ApprovalRequested)
+def _approval_requested(case: Case, entry: Entry, content: Content) -> None:
+    case.state = AWAITING_APPROVAL
+    case.agency = _text(content, "agency") or case.agency
+    case.held_by(entry.recipient, entry.occurred_at)
+    case.answer_by = _moment(content, "decide_by")
+    _take_estimate(case, content, "amount")
+
+
+@_tells(ApprovalGranted)
+def _granted(case: Case, entry: Entry, content: Content) -> None:
+    _decided(case, entry, APPROVED)
+    _take_estimate(case, content, "amount")
+
+
+@_tells(ApprovalRefused)
+def _refused(case: Case, entry: Entry, content: Content) -> None:
+    _decided(case, entry, APPROVAL_REFUSED)
+
+
+@_tells(ApprovalSentBack)
+def _sent_back(case: Case, entry: Entry, content: Content) -> None:
+    _decided(case, entry, SENT_BACK)
+
+
+@_tells(ApprovalExpired)
+def _approval_expired(case: Case, entry: Entry, content: Content) -> None:
+    case.state = APPROVAL_EXPIRED  # whoever was asked may still decide: it stays in their hands
+
+
+def _decided(case: Case, entry: Entry, state: str) -> None:
+    case.state = state
+    case.answer_by = None
+    case.held_by(case.agency, entry.occurred_at)
+
+
+# -- work orders
+
+
+@_tells(WorkOrderIssued)
+def _issued(case: Case, entry: Entry, content: Content) -> None:
+    case.state = ORDERED
+    case.agency = _text(content, "agency") or entry.recipient or case.agency
+    case.held_by(case.agency, entry.occurred_at)
+    case.answer_by = _moment(content, "due")
+
+
+@_tells(WorkOrderAccepted)
+def _accepted(case: Case, entry: Entry, content: Content) -> None:
+    case.state = ACCEPTED
+
+
+@_tells(WorkOrderDeclined)
+def _declined(case: Case, entry: Entry, content: Content) -> None:
+    case.state = DECLINED
+
+
+@_tells(WorkOrderStarted)
+def _started(case: Case, entry: Entry, content: Content) -> None:
+    case.state = IN_PROGRESS
+    case.held_by(entry.agency, entry.occurred_at)
+
+
+@_tells(WorkOrderSuspended)
+def _suspended(case: Case, entry: Entry, content: Content) -> None:
+    case.state = SUSPENDED
+    case.held_by(_text(content, "responsible"), entry.occurred_at)  # who answers for the time of the pause
+
+
+@_tells(WorkOrderCompleted)
+def _completed(case: Case, entry: Entry, content: Content) -> None:
+    case.state = COMPLETED
+    case.answer_by = None
+    _take_cost(case, content)
+
+
+@_tells(WorkOrderInspected)
+def _inspected(case: Case, entry: Entry, content: Content) -> None:
+    case.state = INSPECTED
+
+
+@_tells(WorkOrderDefectFound)
+def _defect_found(case: Case, entry: Entry, content: Content) -> None:
+    case.state = DEFECT_FOUND
+    case.held_by(case.agency, entry.occurred_at)
+
+
+@_tells(WorkOrderCancelled)
+def _cancelled(case: Case, entry: Entry, content: Content) -> None:
+    case.state = CANCELLED
+    case.answer_by = None
+
+
+# -- the case as such
+
+
+@_tells(CaseEscalated)
+def _escalated(case: Case, entry: Entry, content: Content) -> None:
+    step = content.get("step")
+    if isinstance(step, int):
+        case.escalation_step = max(case.escalation_step, step)
+    case.held_by(_text(content, "to_agency") or entry.recipient, entry.occurred_at)
+
+
+@_tells(CaseParked)
+def _parked(case: Case, entry: Entry, content: Content) -> None:
+    case.parked_at = entry.occurred_at
+    case.parked_event_id = _text(content, "event_id")
+    case.parked_event_type = _text(content, "event_type")
+    case.parked_error = _text(content, "error")
+    case.parked_seq = entry.seq
+
+
+@_tells(ReplayRequested)
+def _replay_requested(case: Case, entry: Entry, content: Content) -> None:
+    case.parked_at = case.parked_event_id = case.parked_event_type = case.parked_error = None
+    case.parked_seq = None
+
+
+# -- reading a field
+
+
+def _text(content: Content, name: str) -> str | None:
+    found = content.get(name)
+    return found.replace("\x00", "\ufffd") if isinstance(found, str) and found else None
+
+
+def _moment(content: Content, name: str) -> str | None:
+    return utc_text_or_none(content.get(name))
+
+
+def _money(content: Content, name: str) -> tuple[str, str] | None:
+    found = content.get(name)
+    if not isinstance(found, dict):
+        return None
+    amount, currency = _text(found, "amount"), _text(found, "currency")
+    return (amount, currency) if amount is not None and currency is not None else None
+
+
+def _take_estimate(case: Case, content: Content, name: str) -> None:
+    if (money := _money(content, name)) is not None:
+        case.estimate_amount, case.estimate_currency = money
+
+
+def _take_cost(case: Case, content: Content) -> None:
+    if (money := _money(content, "cost")) is not None:
+        case.cost_amount, case.cost_currency = money
