@@ -1,0 +1,107 @@
+"""What an adapter knows of each case: where it lies, and what set it off. Learned from the events that pass through.
+
+So an agency's system need not repeat them: the adapter adds `jurisdiction` and `correlationid` to what it sends. Kept
+for ever in a small table, and for the latest cases in memory: most events concern a case that was just heard of.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from sqlalchemy import Connection, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from bus.agency_tables import cases
+from bus.database import Database
+from schemas.envelope import Event
+from schemas.registry import registry
+
+
+class KnownCase(NamedTuple):
+    """One case, as far as it is known."""
+
+    jurisdiction: str | None = None
+    correlationid: str | None = None
+
+    def with_more(self, other: KnownCase) -> KnownCase:
+        """The two together; what was known first stays."""
+        return KnownCase(self.jurisdiction or other.jurisdiction, self.correlationid or other.correlationid)
+
+
+Learned = dict[tuple[str, str], KnownCase]
+"""(agency, case) → what its events say."""
+
+NOTHING = KnownCase()
+
+
+class KnownCases:
+    """The cases of all agencies of one adapter."""
+
+    def __init__(self, database: Database, *, in_memory_max: int = 50_000) -> None:
+        self._database = database
+        self._in_memory_max = in_memory_max
+        self._memory: OrderedDict[tuple[str, str], KnownCase] = OrderedDict()
+
+    async def of(self, agency: str, subject: str) -> KnownCase:
+        """What is known of a case; `NOTHING` where it was never heard of.
+
+        Raises:
+            DatabaseUnavailable: ask again.
+        """
+        found = self._memory.get((agency, subject))
+        if found is None:
+            found = await self._database.run(lambda connection: _read(connection, agency, subject))
+            if found != NOTHING:
+                self.remember({(agency, subject): found})
+        return found
+
+    def news(self, events: Iterable[tuple[str, Event]]) -> Learned:
+        """What these (agency, event) tell that is not in memory: to be stored with them, then remembered."""
+        learned: Learned = {}
+        for agency, event in events:
+            key = (agency, event.subject)
+            before = learned.get(key) or self._memory.get(key, NOTHING)
+            now = before.with_more(_told(event))
+            if now != before:
+                learned[key] = now
+        return learned
+
+    def remember(self, learned: Learned) -> None:
+        """Keep in memory what has been stored."""
+        for key, known in learned.items():
+            self._memory[key] = known
+            self._memory.move_to_end(key)
+        while len(self._memory) > self._in_memory_max:
+            self._memory.popitem(last=False)
+
+
+def store_cases(connection: Connection, learned: Learned) -> None:
+    """Store what was learned, in the transaction that stores the events. What was known first stays."""
+    if not learned:
+        return
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(cases)
+    new = statement.excluded
+    kept = {
+        "jurisdiction": func.coalesce(cases.c.jurisdiction, new.jurisdiction),
+        "correlationid": func.coalesce(cases.c.correlationid, new.correlationid),
+    }
+    rows = [
+        {"agency": agency, "subject": subject, **known._asdict()}
+        for (agency, subject), known in sorted(learned.items())  # one order: two writers cannot wait for each other
+    ]
+    connection.execute(statement.on_conflict_do_update(index_elements=["agency", "subject"], set_=kept), rows)
+
+
+def _read(connection: Connection, agency: str, subject: str) -> KnownCase:
+    row = connection.execute(
+        select(cases.c.jurisdiction, cases.c.correlationid).where(cases.c.agency == agency, cases.c.subject == subject)
+    ).one_or_none()
+    return KnownCase(*row) if row is not None else NOTHING
+
+
+def _told(event: Event) -> KnownCase:
+    opens = event.type in registry and registry.get(event.type).opens_case
+    return KnownCase(event.jurisdiction, event.correlationid or (event.id if opens else None))

@@ -1,0 +1,45 @@
+"""Outbox and inbox are held to the same promises on each database."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from bus.agency_tables import NAME, TABLES, VERSION
+from bus.database import Database
+from tests.support import postgres
+from tests.support.databases import KINDS, fresh_database, sqlite_url
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """A PostgreSQL server, one for the session; skips where it is not installed."""
+    yield from postgres.server()
+
+
+@pytest.fixture
+def postgres_url(postgres_server: str) -> Iterator[str]:
+    """An empty database on it."""
+    yield from fresh_database(postgres_server)
+
+
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of each kind."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path)
+    found: str = request.getfixturevalue("postgres_url")
+    return found
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    """A started database with an adapter's tables."""
+    database = Database(url, tables=TABLES, name=NAME, version=VERSION)
+    await database.start()
+    try:
+        yield database
+    finally:
+        await database.stop()
