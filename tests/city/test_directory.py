@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from bus.city import City
+from bus.city import City, load_city
 from schemas.failures import Misconfigured, Reason
 from schemas.values import Money
-from tests.city.control import harbour
+from tests.city.control import changed_harbour, harbour
 
 COMPLETED, INSPECTED, SUBMITTED = (
     "subak.workorder.completed.v1",
@@ -94,6 +95,13 @@ def test_strangers_cannot_fill_the_memory_of_answers(city: City) -> None:
     assert city.lookups._candidates.cache_info().currsize <= len(city.services) * len(city.areas)
 
 
+def test_replay_is_for_operations_even_where_a_pattern_covers_it(tmp_path: Path) -> None:
+    old = 'name.en = "Archive"'
+    city = load_city(changed_harbour(tmp_path, ("agencies.toml", old, f'{old}\npublishes = ["subak.case.*"]')))
+
+    assert refused(city.may_publish("archive", "subak.case.replayrequested.v1", None)) == ("type_not_allowed", "type")
+
+
 # -- who is asked
 
 
@@ -126,6 +134,15 @@ def test_lowest_level_that_holds_the_area_inspects(city: City) -> None:
 
 def test_whole_city_is_inspected_by_an_agency_that_may(city: City) -> None:
     assert city.inspector_of("h") == city.inspector_of(None) == city.inspector_of("nowhere") == "mayor"
+
+
+def test_default_agency_inspects_before_others_of_its_level(tmp_path: Path) -> None:
+    default = ("city.toml", 'default_agency = "mayor"', 'default_agency = "docks"')
+    rights = ("agencies.toml", 'roles = ["provider"]', 'roles = ["provider", "approver", "inspector"]')
+    city = load_city(changed_harbour(tmp_path, default, rights))
+
+    assert list(city.agencies).index("mayor") < list(city.agencies).index("docks")
+    assert city.inspector_of("h") == "docks"
 
 
 def test_parents_lead_up_and_end(city: City) -> None:

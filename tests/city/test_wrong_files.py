@@ -34,6 +34,7 @@ INDEPENDENT = (
     "a parent that is none",
     "the operators' type",
     "an unknown key of a service",
+    "an unknown key of a responsibility",
     "a duration that is none",
     "an agency asked twice",
     "a target that is missing",
