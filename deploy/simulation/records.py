@@ -1,0 +1,263 @@
+"""One agency's own database: what it heard and what it sent, in one SQLite file that nothing of the bus touches.
+
+An event that is heard and the posts that it leads to are stored in one transaction, before the webhook is answered. So
+a simulator killed at any moment goes on where it stood: a post that has no answer yet is sent again under its own id,
+which makes that harmless. `synchronous=NORMAL` in WAL mode outlives a killed process; a power cut may take the last
+commits.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deploy.simulation.behaviour import ENDS_ALL, Heard, Post, Told
+from schemas.identifiers import derived_id
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS heard (
+    number INTEGER PRIMARY KEY,          -- the order of arrival
+    received_at REAL NOT NULL,           -- seconds since 1970
+    redeliveries INTEGER NOT NULL DEFAULT 0,
+    event_id TEXT NOT NULL,
+    type TEXT NOT NULL,
+    source TEXT NOT NULL,
+    case_id TEXT NOT NULL,
+    time TEXT NOT NULL,
+    data TEXT NOT NULL,
+    recipient TEXT,
+    jurisdiction TEXT,
+    parties TEXT,
+    causation TEXT,
+    sequence TEXT,
+    UNIQUE (source, event_id)
+);
+CREATE INDEX IF NOT EXISTS heard_case ON heard (case_id);
+CREATE TABLE IF NOT EXISTS sent (
+    number INTEGER PRIMARY KEY,
+    event_id TEXT NOT NULL UNIQUE,       -- the agency's own id for it, also its Idempotency-Key
+    type TEXT NOT NULL,
+    case_id TEXT NOT NULL,
+    jurisdiction TEXT,
+    data TEXT NOT NULL,
+    cause TEXT,                          -- the event heard that led to it
+    due_at REAL NOT NULL,
+    state TEXT NOT NULL DEFAULT 'waiting',  -- waiting, accepted, refused (with its problem), dropped
+    posted_at REAL,                      -- when its first POST began
+    answered_at REAL,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    problem TEXT
+);
+CREATE INDEX IF NOT EXISTS sent_case ON sent (case_id);
+CREATE INDEX IF NOT EXISTS sent_waiting ON sent (due_at) WHERE state = 'waiting';
+"""
+
+REJECTED = "subak.event.rejected.v1"
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """One event that the agency sent or means to send: a row of `sent`, in its columns' order."""
+
+    number: int
+    event_id: str
+    type: str
+    case: str
+    jurisdiction: str | None
+    data: str
+    cause: str | None
+    due_at: float
+    state: str
+    posted_at: float | None
+    answered_at: float | None
+    attempts: int
+    problem: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One event that the agency heard, with its place in the order of arrival."""
+
+    number: int
+    received_at: float
+    redeliveries: int
+    event: Heard
+
+
+class AgencyRecords:
+    """The database of one agency. Not for several threads."""
+
+    def __init__(self, path: Path, agency_id: str, *, read_only: bool = False) -> None:
+        self.agency_id = agency_id
+        self.path = path
+        if read_only:
+            self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+            return
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode = WAL")
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.executescript(SCHEMA)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._db.close()
+
+    def plan(self, posts: Iterable[tuple[str, str, str | None, Post, float]]) -> None:
+        """Store posts that nothing led to, such as citizens' requests: (event id, case, jurisdiction, post, due at).
+
+        One that is there already, from an earlier start, is left as it is.
+        """
+        self._db.execute("BEGIN IMMEDIATE")
+        for event_id, case, jurisdiction, post, due_at in posts:
+            self._insert_post(event_id, case, jurisdiction, post, None, due_at)
+        self._db.execute("COMMIT")
+
+    def hear(self, event: Heard, received_at: float) -> bool:
+        """Store an event within the caller's transaction. False where it was there: then its redelivery is counted."""
+        inserted = self._db.execute(
+            "INSERT INTO heard (event_id, source, type, case_id, time, causation, recipient, jurisdiction, parties,"
+            " sequence, data, received_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            " ON CONFLICT (source, event_id) DO NOTHING",
+            (
+                event.id,
+                event.source,
+                event.type,
+                event.case,
+                event.time,
+                event.causation,
+                event.recipient,
+                event.jurisdiction,
+                event.parties,
+                event.sequence,
+                json.dumps(event.data),
+                received_at,
+            ),
+        )
+        if inserted.rowcount:
+            return True
+        self._db.execute(
+            "UPDATE heard SET redeliveries = redeliveries + 1 WHERE source = ? AND event_id = ?",
+            (event.source, event.id),
+        )
+        return False
+
+    def take(self, event: Heard, posts: Sequence[tuple[float, Post]], received_at: float) -> list[Sent] | None:
+        """Store an event with the posts that it leads to (seconds from now, post), all or nothing.
+
+        Returns:
+            The posts as stored, or None where the event was there already: then nothing changed but a counter.
+        """
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            if not self.hear(event, received_at):
+                self._db.execute("COMMIT")
+                return None
+            if event.type in ENDS_ALL:
+                self._db.execute(
+                    "UPDATE sent SET state = 'dropped', problem = ? WHERE case_id = ? AND state = 'waiting'"
+                    " AND attempts = 0",  # one that is under way gets its answer
+                    (f"heard {event.type}", event.case),
+                )
+            if event.type == REJECTED:
+                self._db.execute(
+                    "UPDATE sent SET state = 'refused', problem = ? WHERE event_id = ?",
+                    (_reasons(event.data), event.data.get("event_id")),
+                )
+            stored = []
+            for index, (delay, post) in enumerate(posts):
+                event_id = derived_id(event.id, f"{self.agency_id}/{index}")
+                due_at = received_at + delay
+                stored += self._insert_post(event_id, event.case, event.jurisdiction, post, event.id, due_at)
+            self._db.execute("COMMIT")
+            return stored
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+
+    def file_of(self, case: str) -> list[Told]:
+        """What the agency heard and decided to send about a case, oldest first within each of the two."""
+        rows = self._db.execute(
+            "SELECT type, data FROM heard WHERE case_id = ? UNION ALL SELECT type, data FROM sent WHERE case_id = ?",
+            (case, case),
+        )
+        return [Told(type, json.loads(data)) for type, data in rows]
+
+    def is_waiting(self, number: int) -> bool:
+        """Whether a post has no answer yet and was not dropped."""
+        row = self._db.execute("SELECT state FROM sent WHERE number = ?", (number,)).fetchone()
+        return row is not None and row[0] == "waiting"
+
+    def waiting(self) -> list[Sent]:
+        """All posts without an answer, in the order in which they are due."""
+        rows = self._db.execute("SELECT * FROM sent WHERE state = 'waiting' ORDER BY due_at, number")
+        return [Sent(*row) for row in rows]
+
+    def began(self, number: int) -> None:
+        """Note that a POST begins; the first one's time stays."""
+        self._db.execute(
+            "UPDATE sent SET attempts = attempts + 1, posted_at = coalesce(posted_at, ?) WHERE number = ?",
+            (time.time(), number),
+        )
+
+    def answered(self, number: int, *, accepted: bool, problem: str | None = None) -> None:
+        """Note the adapter's answer. A refusal that came back through the bus in the meantime stands."""
+        self._db.execute(
+            "UPDATE sent SET state = ?, problem = ?, answered_at = ? WHERE number = ? AND state <> 'refused'",
+            ("accepted" if accepted else "refused", problem, time.time(), number),
+        )
+
+    def sent_since(self, number: int = 0) -> list[Sent]:
+        """What it sent or means to send, after this number."""
+        rows = self._db.execute("SELECT * FROM sent WHERE number > ? ORDER BY number", (number,))
+        return [Sent(*row) for row in rows]
+
+    def heard_since(self, number: int = 0) -> list[Received]:
+        """What it heard after this number, in the order of arrival."""
+        rows = self._db.execute("SELECT * FROM heard WHERE number > ? ORDER BY number", (number,))
+        return [Received(row[0], row[1], row[2], _heard(row[3:])) for row in rows]
+
+    def states(self) -> dict[str, int]:
+        """How many posts are in each state."""
+        return dict(self._db.execute("SELECT state, count(*) FROM sent GROUP BY state").fetchall())
+
+    def _insert_post(
+        self, event_id: str, case: str, jurisdiction: str | None, post: Post, cause: str | None, due_at: float
+    ) -> list[Sent]:
+        data = json.dumps(post.data, ensure_ascii=False)
+        row = self._db.execute(
+            "INSERT INTO sent (event_id, type, case_id, jurisdiction, data, cause, due_at)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (event_id) DO NOTHING RETURNING number",
+            (event_id, post.type, case, jurisdiction, data, cause, due_at),
+        ).fetchone()
+        if row is None:
+            return []
+        return [
+            Sent(row[0], event_id, post.type, case, jurisdiction, data, cause, due_at, "waiting", None, None, 0, None)
+        ]
+
+
+def _heard(row: Sequence[Any]) -> Heard:
+    id, type, source, case, time_, data, recipient, jurisdiction, parties, causation, sequence = row
+    return Heard(
+        id=id,
+        type=type,
+        source=source,
+        case=case,
+        time=time_,
+        data=json.loads(data),
+        recipient=recipient,
+        jurisdiction=jurisdiction,
+        parties=parties,
+        causation=causation,
+        sequence=sequence,
+    )
+
+
+def _reasons(rejection: Any) -> str:
+    return "; ".join(f"{reason.get('field')}: {reason.get('problem')}" for reason in rejection.get("reasons", ()))
