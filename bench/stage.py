@@ -230,6 +230,9 @@ def main(count: int, as_json: bool) -> None:
     import uvloop
 
     from bench.machine import machine
+    from bus.process import tune_collector
+
+    tune_collector()
 
     found = uvloop.run(run(count)) | {"machine": machine()}
     if as_json:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 import sys
@@ -26,11 +27,23 @@ EXIT_MISCONFIGURED = 78
 EXIT_FAILED = 70
 
 
+def tune_collector() -> None:
+    """Let Python's cycle collector look less often: a stage makes millions of objects, and none of them in cycles.
+
+    With the default (each 700 new objects, and every tenth time everything) it took a fifth of the workflows stage's
+    time, growing with the number of cases in memory.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
 def run_process(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
     """Run `main` until it returns or a signal asks it to stop; returns the exit code.
 
     `main` gets an event that is set by SIGTERM or SIGINT, and must return soon after.
     """
+    tune_collector()
     try:
         import uvloop
 

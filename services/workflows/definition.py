@@ -47,6 +47,9 @@ class CaseState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     """Name → when it is due, in milliseconds since 1970; negative once it has fired and its event is on its way."""
 
 
+_MILLISECOND = timedelta(milliseconds=1)
+
+
 class DefectInWorkflow(SubakError):
     """A handler did what its transition does not declare."""
 
@@ -71,6 +74,7 @@ class Step:
     """When the city's log took the event: milliseconds since 1970. Deadlines count from here, not from any clock."""
     emissions: list[Emission] = field(default_factory=list)
     timers: dict[str, int | None] = field(default_factory=dict)
+    _at: datetime | None = None
 
     def emit(self, data: EventData, *, to: str | None = None, parties: Collection[str] = ()) -> None:
         """Send an event of this case: to one agency (`to`), and to those of `parties` that subscribe to it."""
@@ -78,12 +82,14 @@ class Step:
 
     def after(self, wait: timedelta) -> datetime:
         """The moment that long after this event."""
-        return datetime.fromtimestamp(self.at_ms / 1000, UTC) + wait
+        if self._at is None:
+            self._at = datetime.fromtimestamp(self.at_ms / 1000, UTC)
+        return self._at + wait
 
     def start_timer(self, name: str, after: timedelta) -> datetime:
         """Let the timer `name` fire that long after this event. Returns when. Replaces a running one of the name."""
         due = self.after(after)
-        self.timers[name] = int(due.timestamp() * 1000)
+        self.timers[name] = self.at_ms + after // _MILLISECOND
         return due
 
     def stop_timer(self, *names: str) -> None:
