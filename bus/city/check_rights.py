@@ -6,10 +6,9 @@ from collections.abc import Iterable
 
 from bus.city.assemble import Draft
 from bus.city.lookups import INSPECTED, area_chains, inspector_in
-from bus.city.model import REPLAY_REQUESTED, Agency
+from bus.city.model import Agency
 from bus.city.problems import Problems
 from bus.city.read import AGENCIES, CITY, SERVICES
-from schemas.registry import registry
 
 CHANNEL_TYPES = (
     "subak.request.submitted.v1",
@@ -65,7 +64,6 @@ def check_rights(draft: Draft, problems: Problems) -> None:
             parts.says(above, INSPECTOR_TYPES, "an inspection that is overdue comes to it")
     parts.tell()
     _check_offices_hold_city(draft, problems)
-    _check_everything_said(draft, problems)
 
 
 class _Parts:
@@ -168,16 +166,3 @@ def _check_offices_hold_city(draft: Draft, problems: Problems) -> None:
         if set(agency.areas).isdisjoint(chain):
             problem = f"it is the {office} of {CITY}, but its areas are not the whole city"
             problems.note(AGENCIES, f"{draft.origins[agency.id]}.areas", problem, f'Add "{city}", or leave areas out.')
-
-
-def _check_everything_said(draft: Draft, problems: Problems) -> None:
-    """Every type that agencies publish is published by one: otherwise a part of the workflow can never happen."""
-    broken = draft.files.broken
-    if not draft.agencies or broken["agency"] or broken["agency_for_each"] or broken["role"]:
-        return
-    for known in registry:
-        if known.publisher != "agency" or known.name == REPLAY_REQUESTED:
-            continue
-        if not any(agency.publishes_type(known.name) for agency in draft.agencies.values()):
-            fix = "Add it to the publishes of an agency or role."
-            problems.note(AGENCIES, "publishes", f"no agency may publish {known.name}", fix)

@@ -187,6 +187,7 @@ def test_unknown_service_goes_to_the_general_one_and_its_name_is_kept(name: obje
         assert data["attributes"] == [{"code": "feed_service_name", "value": name}]
 
 
+@settings(deadline=None)  # the machine may be busy: no test is timed
 @given(
     st.dictionaries(
         st.sampled_from(sorted(ITEM)), st.none() | st.integers() | st.floats() | st.text() | st.lists(st.none())
