@@ -22,6 +22,10 @@ ATTRIBUTES = (*REQUIRED_ATTRIBUTES, *OPTIONAL_ATTRIBUTES)
 BUS_ATTRIBUTES = frozenset({"parties", "workflowversion"})
 """What Subak's own processes alone may set: `parties` decides who hears of a case, so an agency may not write it."""
 
+PARTITION_KEY = "partitionkey"
+"""CloudEvents' registered extension, which its SDKs set to choose the Kafka key. It may say the subject again, and is
+then dropped: the key says it already."""
+
 
 @dataclass(frozen=True, slots=True)
 class Grammar:
@@ -160,6 +164,14 @@ def attribute_reasons(found: Mapping[str, str], *, from_bus: bool, unreadable: I
         if name in BUS_ATTRIBUTES and not from_bus:
             reasons.append(Reason("reserved_attribute", name, "only the bus itself sets this attribute", "Remove it."))
     return reasons
+
+
+def partition_key_reasons(found: dict[str, str]) -> list[Reason]:
+    """The reason against a partition key that is not the subject; takes it out of `found` in any case."""
+    partition_key = found.pop(PARTITION_KEY, None)
+    if partition_key is None or partition_key == found.get("subject"):
+        return []
+    return [Reason("key_mismatch", PARTITION_KEY, "it is not the subject", "Send the case's id, or leave it out.")]
 
 
 def _told(grammar: Grammar, text: str) -> str:

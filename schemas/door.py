@@ -13,7 +13,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import schemas.types
-from schemas.attributes import ATTRIBUTES, BUS_ATTRIBUTES, GRAMMARS, attribute_reasons, unknown_attribute
+from schemas.attributes import (
+    ATTRIBUTES,
+    BUS_ATTRIBUTES,
+    GRAMMARS,
+    PARTITION_KEY,
+    attribute_reasons,
+    partition_key_reasons,
+    unknown_attribute,
+)
 from schemas.envelope import HEADER_PREFIX, REQUIRED_ATTRIBUTES, SPEC_VERSION, Event
 from schemas.failures import Reason, Refused
 from schemas.registry import DATA_BYTES_MAX, EventData, Registry, registry
@@ -78,6 +86,7 @@ def read_record(headers: Headers, key: bytes | None, value: bytes | None, *, fro
             or bytes_left < 0
             or not attributes.keys() >= _NEEDED
             or (not from_bus and not BUS_ATTRIBUTES.isdisjoint(attributes))
+            or attributes.pop(PARTITION_KEY, attributes["subject"]) != attributes["subject"]
         ):
             raise _Irregular
     except (_Irregular, AttributeError, KeyError, UnicodeDecodeError):
@@ -106,6 +115,7 @@ _content_type = re.compile(r"application/json(\s*;\s*charset\s*=\s*\"?utf-8\"?)?
 _HEADERS: dict[str, tuple[str, Callable[[str], object]]] = {
     HEADER_PREFIX + "specversion": ("specversion", SPEC_VERSION.__eq__),
     "content-type": ("content-type", _content_type),
+    HEADER_PREFIX + PARTITION_KEY: (PARTITION_KEY, GRAMMARS["subject"].accepts),
     **{HEADER_PREFIX + name: (name, GRAMMARS[name].accepts) for name in ATTRIBUTES},
 }
 _NEEDED = frozenset({"specversion", "content-type", *REQUIRED_ATTRIBUTES})
@@ -124,6 +134,7 @@ def _reasons(
     elif "specversion" not in unreadable:
         reasons.append(Reason("missing", "specversion", "every event has this attribute", f"Add {SPEC_VERSION}."))
     reasons += _content_type_reasons(texts, unreadable)
+    reasons += partition_key_reasons(texts)
     reasons += attribute_reasons(texts, from_bus=from_bus, unreadable=unreadable)
     reasons += _key_reasons(key, texts.get("subject"))
     reasons += _data_reasons(value, texts.get("type"))

@@ -13,7 +13,13 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from schemas.attributes import ATTRIBUTES, attribute_reasons, unknown_attribute
+from schemas.attributes import (
+    ATTRIBUTES,
+    PARTITION_KEY,
+    attribute_reasons,
+    partition_key_reasons,
+    unknown_attribute,
+)
 from schemas.envelope import CONTENT_TYPE, SPEC_VERSION, Event
 from schemas.failures import Reason, Refused
 from schemas.registry import DATA_BYTES_MAX
@@ -28,6 +34,7 @@ BATCH_EVENTS_MAX = 1000
 BODY_BYTES_MAX = 8 * DATA_BYTES_MAX
 """The most bytes of one object or list."""
 
+_ATTRIBUTES = frozenset({*ATTRIBUTES, PARTITION_KEY})
 _MEMBERS = frozenset({"specversion", "datacontenttype", "data", "data_base64"})
 
 
@@ -89,9 +96,9 @@ def _event(member: Any, *, from_bus: bool) -> Event:
     texts: dict[str, str] = {}
     unreadable: set[str] = set()
     for name, content in member.items():
-        if name in _MEMBERS or (content is None and name in ATTRIBUTES):
+        if name in _MEMBERS or (content is None and name in _ATTRIBUTES):
             continue
-        if name not in ATTRIBUTES:
+        if name not in _ATTRIBUTES:
             reasons.append(unknown_attribute(name, name))
         elif not isinstance(content, str):
             unreadable.add(name)
@@ -99,6 +106,7 @@ def _event(member: Any, *, from_bus: bool) -> Event:
         else:
             texts[name] = content
     reasons += _spec_version(member.get("specversion")) + _content_type(member.get("datacontenttype"))
+    reasons += partition_key_reasons(texts)
     reasons += attribute_reasons(texts, from_bus=from_bus, unreadable=unreadable)
     data = _data(member, reasons)
     if reasons:
