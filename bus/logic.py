@@ -47,6 +47,9 @@ class Logic(Protocol):
     def apply(self, decided: Decided) -> None:
         """Make an outcome of `decide` or `decide_due` true in memory: its transaction has been committed."""
 
+    def sizes(self) -> dict[str, int]:
+        """How much it remembers, by kind (`cases`, `parked` ...): for the metrics."""
+
     def next_due(self) -> datetime | None:
         """When something in memory wants to be looked at without a record (a timer), or None."""
 

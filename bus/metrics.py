@@ -50,8 +50,11 @@ lag_seconds = Gauge(
     "Age of the oldest record that waits for this process; 0 where none does.",
     ["process", "partition"],
 )
-cases_live = Gauge("subak_cases_live", "Cases in the memory of a workflows stage.", ["partition"])
-cases_parked = Gauge("subak_cases_parked", "Cases that wait for a person.", ["partition"])
+memory_entries = Gauge(
+    "subak_memory_entries",
+    "What a stage remembers of a partition, by kind: live, closed and parked cases; the ids of the last day.",
+    ["stage", "partition", "kind"],
+)
 
 # -- events, end to end
 event_seconds = Histogram(

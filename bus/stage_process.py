@@ -43,7 +43,7 @@ async def run_stage(
     app = Starlette(routes=health_routes(why_not_ready=stage.why_not_ready, why_not_alive=stage.why_not_alive))
     async with serving(app, host=settings.http_host, port=settings.http_port) as port:
         log.info("process_serving", url=f"http://{settings.http_host}:{port}")
-        reporter = asyncio.create_task(_report_lag(stage))
+        reporter = asyncio.create_task(_report(stage))
         try:
             await stage.start()
             await until_stopped(stopping, stage.failed)
@@ -54,7 +54,7 @@ async def run_stage(
             await stage.stop()
 
 
-async def _report_lag(stage: Stage) -> None:
+async def _report(stage: Stage) -> None:
     while True:
         await asyncio.sleep(2)
-        stage.report_lag()
+        stage.report()

@@ -155,6 +155,10 @@ class Lane:
         """When the log took the oldest record in memory, in milliseconds since 1970; None where none waits."""
         return self._queue[0].timestamp_ms if self._queue else None
 
+    def sizes(self) -> dict[str, int]:
+        """How much this lane remembers, by kind."""
+        return self._logic.sizes()
+
     def position(self, topic: str) -> int:
         """The next offset of `topic` that no committed transaction covers."""
         return self._positions.get(topic, 0)

@@ -193,8 +193,11 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
 
     # -- health
 
-    def report_lag(self) -> None:
-        """Set the lag metrics of each partition number from what the last fetches told."""
+    def report(self) -> None:
+        """Set the metrics of lag and memory of each partition number: lag from what the last fetches told."""
+        for number, lane in self.lanes.items():
+            for kind, count in lane.sizes().items():
+                metrics.memory_entries.labels(self.name, str(number), kind).set(count)
         if self._subscriber.consumer is None:
             return
         now_ms = time.time() * 1000

@@ -13,7 +13,7 @@ EXIT_FAILED = 1
 
 
 def _all_commands() -> typer.Typer:
-    from services.cli import case, city, demo, lag, new, parked, rejected, run, schemas, tail, topics, up
+    from services.cli import case, city, demo, lag, new, parked, rejected, run, schemas, settings, tail, topics, up
 
     app = typer.Typer(
         no_args_is_help=True,
@@ -31,6 +31,7 @@ def _all_commands() -> typer.Typer:
     app.command(rich_help_panel=look)(tail.tail)
     app.add_typer(rejected.app, name="rejected", rich_help_panel=look)
     app.add_typer(parked.app, name="parked", rich_help_panel=look)
+    app.command(rich_help_panel=look)(settings.settings)
     app.add_typer(schemas.app, name="schemas", rich_help_panel=build)
     app.add_typer(city.app, name="city", rich_help_panel=build)
     app.add_typer(new.app, name="new", rich_help_panel=build)

@@ -81,6 +81,10 @@ class Router:
     def apply(self, decided: Decided) -> None:
         """The router remembers nothing."""
 
+    def sizes(self) -> dict[str, int]:
+        """The router remembers nothing."""
+        return {}
+
     def next_due(self) -> datetime | None:
         """The router has no timers."""
         return None

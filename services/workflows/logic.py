@@ -65,6 +65,11 @@ class Workflows:
         assert isinstance(view, View)
         self.memory.take(view)
 
+    def sizes(self) -> dict[str, int]:
+        """Cases that are live, closed and parked."""
+        memory = self.memory
+        return {"live": len(memory.cases), "closed": memory.closed_count, "parked": len(memory.parked)}
+
     def next_due(self) -> datetime | None:
         """When the earliest timer is due."""
         due = self.memory.next_due_ms()

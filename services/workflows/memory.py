@@ -84,6 +84,11 @@ class Memory:
         workflow = self._closed.get(id)
         return CaseState(id=id, workflow=workflow, state=CLOSED) if workflow is not None else None
 
+    @property
+    def closed_count(self) -> int:
+        """Closed cases that are remembered as such."""
+        return len(self._closed)
+
     # -- making a view true
 
     def take(self, view: View) -> None:

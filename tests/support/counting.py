@@ -56,6 +56,9 @@ class Counting:
         assert isinstance(decided.changes, dict)
         self.counts.update(decided.changes)
 
+    def sizes(self) -> dict[str, int]:
+        return {"keys": len(self.counts)}
+
     def next_due(self) -> datetime | None:
         return None
 
