@@ -195,8 +195,8 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
 
     def report(self) -> None:
         """Set the metrics of lag and memory of each partition number: lag from what the last fetches told."""
-        for number, lane in self.lanes.items():
-            for kind, count in lane.sizes().items():
+        for number, claimed in self.lanes.items():
+            for kind, count in claimed.sizes().items():
                 metrics.memory_entries.labels(self.name, str(number), kind).set(count)
         if self._subscriber.consumer is None:
             return

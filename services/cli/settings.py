@@ -13,9 +13,9 @@ from bus.settings import PREFIX, Settings, read_settings
 
 HEAD = """# Settings
 
-Read once, when a process starts: from the environment, or from the TOML file that `SUBAK_SETTINGS` names (the same names
-without the prefix, in lower case). The environment wins. A setting that does not exist is refused, with the nearest that
-does. Made by `subak settings --markdown`.
+Read once, when a process starts: from the environment, or from the TOML file that `SUBAK_SETTINGS` names (the same
+names without the prefix, in lower case). The environment wins. A setting that does not exist is refused, with the
+nearest that does. Made by `subak settings --markdown`.
 
 | setting | default | what it does |
 | --- | --- | --- |
