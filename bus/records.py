@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
+from struct import unpack
 
 import msgspec
 
@@ -39,15 +41,19 @@ def partition_for(key: bytes, partitions: int) -> int:
     return (_murmur2(key) & 0x7FFFFFFF) % partitions
 
 
+@lru_cache(maxsize=100_000)
 def _murmur2(data: bytes) -> int:
-    """MurmurHash2, 32 bit, seed 0x9747b28c, as `org.apache.kafka.common.utils.Utils.murmur2`."""
+    """MurmurHash2, 32 bit, seed 0x9747b28c, as `org.apache.kafka.common.utils.Utils.murmur2`.
+
+    Remembered, since a case's id comes again with each of its events.
+    """
     length = len(data)
     mask = 0xFFFFFFFF
     m = 0x5BD1E995
     h = 0x9747B28C ^ length
     whole = length & ~3
-    for start in range(0, whole, 4):
-        k = int.from_bytes(data[start : start + 4], "little") * m & mask
+    for k in unpack(f"<{whole // 4}I", data[:whole]):
+        k = k * m & mask
         k = (k ^ (k >> 24)) * m & mask
         h = (h * m & mask) ^ k
     rest = data[whole:]

@@ -5,6 +5,8 @@ The sender is the topic, which Kafka's ACLs guard, and never a field: a payload 
 
 from __future__ import annotations
 
+from typing import Any
+
 from bus.city import City
 from bus.records import Record, partition_for
 from bus.topics import agency_of_out
@@ -32,7 +34,7 @@ def admit(record: Record, city: City, partitions: int) -> Event:
         data = check_data(event)
     except Refused as refused:
         reasons += refused.reasons
-    area = getattr(data, "area", None) or event.jurisdiction
+    area = _value(data, "area") or event.jurisdiction
     if (reason := city.may_publish(sender, event.type, area)) is not None:
         reasons.append(reason)
     if data is not None:
@@ -70,7 +72,7 @@ def _reserved(event: Event) -> list[Reason]:
 
 def _wrong_place(event: Event, data: EventData, city: City) -> list[Reason]:
     reasons = []
-    area = getattr(data, "area", None)
+    area = _value(data, "area")
     if area is not None and area not in city.areas:
         reasons.append(
             Reason("unknown_area", "data.area", f"the city has no area {area}", "Use a code of the city's areas.csv.")
@@ -80,14 +82,19 @@ def _wrong_place(event: Event, data: EventData, city: City) -> list[Reason]:
         reasons.append(
             Reason("wrong_jurisdiction", "jurisdiction", problem, "Send the same area in both, or leave it.")
         )
-    service_code = getattr(data, "service_code", None)
+    service_code = _value(data, "service_code")
     if service_code is not None and service_code not in city.services:
         problem = f"the city's catalogue has no service {service_code}"
         reasons.append(Reason("unknown_service", "data.service_code", problem, "Use a service_code of the catalogue."))
-    location = getattr(data, "location", None)
+    location = _value(data, "location")
     if location is not None and not city.contains(location.longitude, location.latitude):
         problem = f"longitude {location.longitude}, latitude {location.latitude} lies outside the city"
         swapped = city.contains(location.latitude, location.longitude) if abs(location.longitude) <= 90 else False
         fix = "The two are swapped: GeoJSON has the longitude first." if swapped else "Check the coordinates."
         reasons.append(Reason("outside_city", "data.location.coordinates", problem, fix))
     return reasons
+
+
+def _value(data: EventData | None, name: str) -> Any:
+    """A field, where this type has one. Asking pydantic for an attribute that it lacks costs ten times as much."""
+    return data.__dict__.get(name) if data is not None else None
