@@ -41,6 +41,7 @@ class Case(msgspec.Struct, kw_only=True):
     parked_event_type: str | None = None
     parked_error: str | None = None
     parked_seq: int | None = None
+    told_event_id: str | None = None
     events: int
     log_partition: int
     log_offset: int

@@ -1,9 +1,9 @@
 """From a batch of the log's records to changes of rows: the whole of what the casebook does, without a database. Pure.
 
-The same log gives the same rows, in whatever portions it is read and whichever of the two topics is ahead. Two
-things make that hold: a case's events stand in one partition, in order; and an event's refusal, which comes in the
-other topic and so sooner or later, leads to the same row either way: known beforehand the event is passed over,
-known later the case is told again from its timeline without it.
+The same log gives the same rows, in whatever portions it is read and whichever of the two topics is ahead. A case's
+events stand in one partition, in order; two things come later than they count, and then the case is told again from
+its timeline (`order.py`): a refusal of an event that was taken in already, and a consequence of an event that
+others have followed.
 """
 
 from __future__ import annotations
@@ -14,19 +14,22 @@ from dataclasses import dataclass, field
 from bus.records import Record
 from services.casebook.case import Case
 from services.casebook.entry import Entry, entry_of
+from services.casebook.order import follows, in_order, is_consequence, is_parking
 from services.casebook.refusals import Place, Rejection, rejection_of
 from services.casebook.telling import Content, opens, tell
 
 
 @dataclass(slots=True)
 class Known:
-    """What the tables say of the cases in a batch. A projection changes the cases in it."""
+    """What the tables say of the cases in a batch. A projection changes it."""
 
     cases: dict[str, Case]
     entries: dict[str, int]
-    """Subjects that have no case but a timeline: how many entries it has."""
+    """Subjects without a case in `cases`: how many entries their timeline has."""
     refused: Mapping[Place, str]
     """Events that count for nothing, by the id of the rejection that says so."""
+    again: set[str] = field(default_factory=set)
+    """Cases that must be told again whatever comes: of these no case is in `cases`."""
 
 
 @dataclass(slots=True)
@@ -35,12 +38,42 @@ class Changes:
 
     cases: dict[str, Case] = field(default_factory=dict)
     """Cases that are new or changed, whole."""
+    again: set[str] = field(default_factory=set)
+    """Cases that must be told again from their whole timeline, these entries included."""
     entries: list[Entry] = field(default_factory=list)
     """New lines of timelines."""
     unreadable: int = 0
     """Records that are no events: passed over."""
-    repeated: int = 0
-    """Records that the tables had already: passed over."""
+
+
+def project(records: Sequence[Record], known: Known) -> Changes:
+    """What these records of the city's log change, in order."""
+    changes = Changes(again=known.again)
+    cases, counts, refused, again = known.cases, known.entries, known.refused, known.again
+    for record in records:
+        found = entry_of(record, 0)
+        if found is None:
+            changes.unreadable += 1
+            continue
+        entry, content = found
+        id = entry.case_id
+        case = cases.get(id)
+        if case is not None and entry.log_offset <= case.log_offset:
+            continue  # the tables have it
+        entry.seq = counts[id] = (case.events if case is not None else counts.get(id, 0)) + 1
+        entry.refusal_id = refused.get(Place(entry.log_partition, entry.log_offset))
+        changes.entries.append(entry)
+        if id in again:
+            continue
+        if case is not None and entry.refusal_id is None and not follows(case, entry):
+            again.add(id)
+            del cases[id]
+            changes.cases.pop(id, None)
+            continue
+        case = apply(case, entry, content)
+        if case is not None:
+            cases[id] = changes.cases[id] = case
+    return changes
 
 
 def apply(case: Case | None, entry: Entry, content: Content) -> Case | None:
@@ -51,47 +84,32 @@ def apply(case: Case | None, entry: Entry, content: Content) -> Case | None:
     if case is not None and entry.log_offset <= case.log_offset:
         return case
     if entry.refusal_id is None:
-        if case is None:
-            case = opens(entry, content)
-        if case is not None:
-            tell(case, entry, content)
+        case = _told(case, entry, content)
     if case is not None:
-        case.events = entry.seq
-        case.log_offset = entry.log_offset
+        case.events, case.log_offset = entry.seq, entry.log_offset
     return case
 
 
-def told_again(entries: Iterable[Entry]) -> Case | None:
-    """The case that a whole timeline tells, in its order; None where none of it opens one."""
+def told_again(entries: Sequence[Entry]) -> Case | None:
+    """The case that a whole timeline tells; None where none of it opens one. `entries` stand in the log's order."""
     case: Case | None = None
-    for entry in entries:
-        case = apply(case, entry, entry.content())
+    counting = [entry for entry in entries if entry.refusal_id is None]
+    for entry in in_order(counting):
+        case = _told(case, entry, entry.content())
+    if case is not None:
+        case.updated_at = counting[-1].logged_at
+        case.events, case.log_offset = entries[-1].seq, entries[-1].log_offset
     return case
 
 
-def project(records: Sequence[Record], known: Known) -> Changes:
-    """What these records of the city's log change, in order."""
-    changes = Changes()
-    cases, counts, refused = known.cases, known.entries, known.refused
-    for record in records:
-        found = entry_of(record, 0)
-        if found is None:
-            changes.unreadable += 1
-            continue
-        entry, content = found
-        id = entry.case_id
-        case = cases.get(id)
-        if case is not None and entry.log_offset <= case.log_offset:
-            changes.repeated += 1
-            continue
-        entry.seq = (case.events if case is not None else counts.get(id, 0)) + 1
-        entry.refusal_id = refused.get(Place(entry.log_partition, entry.log_offset))
-        changes.entries.append(entry)
-        counts[id] = entry.seq
-        case = apply(case, entry, content)
-        if case is not None:
-            cases[id] = changes.cases[id] = case
-    return changes
+def _told(case: Case | None, entry: Entry, content: Content) -> Case | None:
+    if case is None:
+        case = opens(entry, content)
+    if case is not None:
+        tell(case, entry, content)
+        if not is_consequence(entry) and not is_parking(entry):
+            case.told_event_id = entry.event_id
+    return case
 
 
 def subjects(records: Iterable[Record]) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from typing import Any, TypeVar
 
@@ -27,19 +27,19 @@ IDS_IN_ONE_SELECT = 500
 """Ids asked for in one statement: below every database's limit of parameters."""
 
 
-def known_to(connection: Connection, events: Sequence[Record], told: Mapping[str, Case]) -> Known:
-    """What the tables say of the cases in these events. `told`: cases that the batch has in hand already."""
+def known_to(connection: Connection, events: Sequence[Record], again: set[str]) -> Known:
+    """What the tables say of the cases in these events. `again`: cases that must be told again whatever comes."""
     if not events:
-        return Known({}, {}, {})
+        return Known({}, {}, {}, again)
     wanted = subjects(events)
-    cases = {id: case for id, case in told.items() if id in wanted}
-    for ids in _portions(wanted - cases.keys()):
+    cases: dict[str, Case] = {}
+    for ids in _portions(wanted - again):
         for row in connection.execute(_CASES, {"ids": ids}):
             cases[row[0]] = Case(**dict(zip(CASE_COLUMNS, row, strict=True)))
     entries: dict[str, int] = {}
     for ids in _portions(wanted - cases.keys()):
         entries.update({row[0]: row[1] for row in connection.execute(_COUNTS, {"ids": ids})})
-    return Known(cases, entries, _refused_among(connection, events))
+    return Known(cases, entries, _refused_among(connection, events), again)
 
 
 def _refused_among(connection: Connection, events: Sequence[Record]) -> dict[Place, str]:

@@ -65,6 +65,7 @@ cases = Table(
     Column("parked_event_type", Text),
     Column("parked_error", Text),
     Column("parked_seq", Integer, comment="Where in the timeline it was parked."),
+    Column("told_event_id", Text, comment="The newest event that is no consequence of another."),
     Column("events", Integer, nullable=False, comment="Entries in its timeline."),
     Column("log_partition", Integer, nullable=False),
     Column("log_offset", BigInteger, nullable=False, comment="Its newest event in city-events."),

@@ -99,11 +99,12 @@ class Writer:
             move(connection, expected, moved)
             refusals = rejections(record for record in new if record.topic == REJECTED)
             self._upserts.rejections(connection, refusals)
-            told = _tell_again(connection, refusals, expected)
+            late = _mark_late(connection, refusals, expected)
             events = [record for record in new if record.topic == EVENTS]
-            changes = project(events, known_to(connection, events, told))
+            changes = project(events, known_to(connection, events, late))
             write_entries(connection, changes.entries)
-            self._upserts.cases(connection, {**told, **changes.cases}.values())
+            self._upserts.cases(connection, changes.cases.values())
+            self._upserts.cases(connection, _tell_again(connection, changes.again))
         return Taken(len(changes.entries), len(refusals), changes.unreadable, moved)
 
     @contextmanager
@@ -118,10 +119,10 @@ class Writer:
             raise known from error
 
 
-def _tell_again(
+def _mark_late(
     connection: Connection, refusals: Sequence[Rejection], expected: Mapping[Partition, Position]
-) -> dict[str, Case]:
-    """Cases of whose entries one now counts for nothing, told again without it. A refusal may come after its event."""
+) -> set[str]:
+    """Mark the entries that were taken in before their refusal came. Returns their cases."""
     late = [
         refusal
         for refusal in refusals
@@ -129,13 +130,16 @@ def _tell_again(
         and (position := expected.get((EVENTS, place.partition))) is not None
         and place.offset < position.next_offset
     ]
-    if not late:
-        return {}
-    mark_refused(connection, late)
-    ids = sorted({refusal.case_id for refusal in late})
-    told = {id: told_again(entries) for id, entries in timelines(connection, ids)}
+    if late:
+        mark_refused(connection, late)
+    return {refusal.case_id for refusal in late}
+
+
+def _tell_again(connection: Connection, ids: set[str]) -> list[Case]:
+    """These cases as their whole timelines tell them; the rows of those that are none are dropped."""
+    told = [told_again(entries) for _, entries in timelines(connection, sorted(ids))]
     forget_cases(connection, ids)
-    return {id: case for id, case in told.items() if case is not None}
+    return [case for case in told if case is not None]
 
 
 def _make_tables(connection: Connection, city: str, beginnings: Mapping[Partition, int]) -> None:

@@ -48,6 +48,9 @@ class Logbook:
         self.now = START
         self.records: list[Record] = []
         """All records of both topics, in the order in which they were written."""
+        self.busy = False
+        """While true the workflows stage does not get to work: what agencies say waits for `catch_up`."""
+        self._waiting: list[Record] = []
         self._stages = [Workflows(number, city=city, workflows=WORKFLOWS) for number in range(partitions)]
         self._ends: dict[tuple[str, int], int] = {}
         self._count = 0
@@ -81,8 +84,16 @@ class Logbook:
         number = partition_for(event.key, self.partitions)
         record = self._append(EVENTS, number, event.key, event.data, event.headers())
         self._end_transaction(number)
-        self._play(number, [record])
+        self._waiting.append(record)
+        if not self.busy:
+            self.catch_up()
         return record
+
+    def catch_up(self) -> None:
+        """The workflows stage takes what waits, one partition's records in one batch."""
+        self.busy, waiting, self._waiting = False, self._waiting, []
+        for number in range(self.partitions):
+            self._play(number, [record for record in waiting if record.partition == number])
 
     def append(self, record: Record) -> Record:
         """A record as it is; its offset is the log's."""

@@ -1,0 +1,54 @@
+"""The order in which a case's events count: each event of an agency, and right behind it what the workflow made of
+it. Pure.
+
+The log has two writers for a case. The gateway may put an agency's next event in before the workflows stage has
+answered the one before; and what waited in a parked case is answered long after. But a workflow decides on one
+event after the other, in the log's order, and each consequence names its cause. So the order of the decisions can
+be read from the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from schemas.types.cases import CaseParked, ReplayRequested, TimerFired
+from services.casebook.case import Case
+from services.casebook.entry import Entry
+from services.casebook.refusals import WORKFLOWS
+
+_TIMER_FIRED = TimerFired.registered.name
+_PARKING = frozenset({CaseParked.registered.name, ReplayRequested.registered.name})
+
+
+def is_consequence(entry: Entry) -> bool:
+    """Whether the workflows stage made it of another event. A timer that fires is an event of its own."""
+    return entry.agency == WORKFLOWS and entry.type != _TIMER_FIRED
+
+
+def is_parking(entry: Entry) -> bool:
+    """Whether it tells of the case as such, parked or replayed: that counts in the log's own order."""
+    return entry.type in _PARKING
+
+
+def follows(case: Case, entry: Entry) -> bool:
+    """Whether the entry counts behind all that the case was told so far."""
+    return not is_consequence(entry) or is_parking(entry) or entry.causationid == case.told_event_id
+
+
+def in_order(entries: Sequence[Entry]) -> Iterator[Entry]:
+    """The entries in the order in which they count. `entries` stand in the log's order."""
+    groups: list[list[Entry]] = []
+    by_cause: dict[str, list[Entry]] = {}
+    for entry in entries:
+        if is_parking(entry):
+            continue
+        group = by_cause.get(entry.causationid or "") if is_consequence(entry) else None
+        if group is not None:
+            group.append(entry)
+            continue
+        groups.append([entry])
+        if not is_consequence(entry):
+            by_cause[entry.event_id] = groups[-1]
+    for group in groups:
+        yield from group
+    yield from (entry for entry in entries if is_parking(entry))
