@@ -111,27 +111,24 @@ class _Passage:
         assumed |= {pair}
         found = [] if self._forward else self._unmarked(writer, reader, path)
         readers = list(branches(reader, self._read))
-        for written in branches(writer, self._written):
-            found += self._union(written, readers, path, assumed)
+        writers = list(branches(writer, self._written))
+        alone = all(len([each for each in side if kind_of(each) != "null"]) == 1 for side in (writers, readers))
+        for written in writers:
+            found += self._union(written, readers, path, assumed, alone=alone)
         return found
 
     def _union(
-        self,
-        writer: Mapping[str, Any],
-        readers: list[Mapping[str, Any]],
-        path: str,
-        assumed: Assumed,
+        self, writer: Mapping[str, Any], readers: list[Mapping[str, Any]], path: str, assumed: Assumed, *, alone: bool
     ) -> list[str]:
-        """Why data of one branch may not fit any of the reader's."""
-        tried = [self._branch(writer, reader, path, assumed) for reader in readers]
-        if any(not problems for problems in tried):
+        """Why data of one branch may not fit any of the reader's. `alone`: beside null, each side has one."""
+        tried = [(kind_of(reader), self._branch(writer, reader, path, assumed)) for reader in readers]
+        if any(not problems for _, problems in tried):
             return []
-        alike = [tried[n] for n, reader in enumerate(readers) if kind_of(reader) == kind_of(writer)]
+        alike = [problems for kind, problems in tried if kind == kind_of(writer)]
+        if alone and kind_of(writer) != "null":
+            alike = [problems for kind, problems in tried if kind != "null"]
         if len(alike) == 1:
             return alike[0]
-        others = [n for n, reader in enumerate(readers) if kind_of(reader) != "null"]
-        if len(others) == 1 and kind_of(writer) != "null":
-            return tried[others[0]]
         what = described(writer)
         if self._forward:
             return [_say(path, f"now allows {what}: old readers refuse it")]

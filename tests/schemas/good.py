@@ -45,9 +45,9 @@ FULL = Event(
 """Every attribute that there is; only the bus may say all of them."""
 
 
-def record(event: Event = GOOD, **changed: bytes | None) -> list[tuple[str, bytes | None]]:
-    """The headers of the event, with some replaced (by attribute or header name) and, where None, left out."""
-    headers: dict[str, bytes | None] = dict(event.headers())
+def record(**changed: bytes | None) -> list[tuple[str, bytes | None]]:
+    """The headers of the good event, with some replaced (by attribute or header name) and, where None, left out."""
+    headers: dict[str, bytes | None] = dict(GOOD.headers())
     for name, value in changed.items():
         header = "content-type" if name == "content_type" else f"ce_{name}"
         headers.pop(header, None)
