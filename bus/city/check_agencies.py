@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import schemas.types  # noqa: F401 - fills the registry, which says what patterns may name
 from bus.city.assemble import Draft
-from bus.city.check_places import check_text
+from bus.city.check_places import check_text, fits
 from bus.city.files import AgencyEntry, AgencyForEachEntry, RoleEntry, SubscriptionEntry
 from bus.city.lookups import area_chains
 from bus.city.model import (
@@ -20,10 +20,8 @@ from bus.city.model import (
 )
 from bus.city.problems import Problems, nearest
 from bus.city.read import AGENCIES, AREAS, CITY
-from schemas.identifiers import AGENCY_ID_PATTERN
 from schemas.registry import registry
-
-AGENCY_ID_LENGTH_MAX = 64
+from schemas.values import AgencyId
 
 Entry = RoleEntry | AgencyEntry | AgencyForEachEntry
 
@@ -81,8 +79,8 @@ def _check_agency(draft: Draft, agency: Agency, key: str, problems: Problems) ->
     if agency.id in RESERVED_AGENCY_IDS:
         problem = f'the id "{agency.id}" is reserved for the bus'
         problems.note(AGENCIES, key, problem, f"Take another; reserved are {', '.join(sorted(RESERVED_AGENCY_IDS))}.")
-    elif not re.match(AGENCY_ID_PATTERN, agency.id) or len(agency.id) > AGENCY_ID_LENGTH_MAX:
-        problem = f'the id "{agency.id}" is not kebab-case of at most {AGENCY_ID_LENGTH_MAX} characters'
+    elif not fits(AgencyId, agency.id):
+        problem = f'the id "{agency.id}" is not kebab-case of at most 64 characters'
         problems.note(AGENCIES, key, problem, 'Write it in a-z, 0-9 and "-", such as "public-works".')
     for code in agency.areas:
         if draft.areas and code not in draft.areas and code not in (draft.settings.area, *draft.files.broken["area"]):
@@ -120,7 +118,20 @@ def _check_ways_up(draft: Draft, problems: Problems) -> None:
         elif ranks.get(above.level, 0) < ranks.get(agency.level, 0):
             problem = f'"{above.id}" is of a lower level, "{above.level}"'
             problems.note(AGENCIES, f"{key}.parent", problem, f'Name an agency of the level "{agency.level}" or above.')
+        else:
+            _check_reach(draft, agency, above, problems)
         _check_loop(draft, agency, looped, problems)
+
+
+def _check_reach(draft: Draft, agency: Agency, above: Agency, problems: Problems) -> None:
+    """Who takes over what is overdue acts where it lies, or the gateway refuses what it says."""
+    chains = area_chains(draft.areas)
+    if any(code not in chains or problems.concern(AREAS, f'area "{code}"') for code in (*agency.areas, *above.areas)):
+        return
+    out_of_reach = [code for code in agency.areas if set(above.areas).isdisjoint(chains[code])]
+    if out_of_reach:
+        problem = f'"{above.id}" does not act in {", ".join(out_of_reach[:3])}, where this agency does'
+        problems.note(AGENCIES, f"{draft.origins[agency.id]}.parent", problem, "Name one that does, or add the areas.")
 
 
 def _check_loop(draft: Draft, agency: Agency, looped: set[str], problems: Problems) -> None:

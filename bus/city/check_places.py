@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 from zoneinfo import available_timezones
+
+from pydantic import TypeAdapter, ValidationError
 
 from bus.city.assemble import Draft
 from bus.city.files import OPTIONAL_CITY_KEYS, CityEntry
 from bus.city.model import Bounds
 from bus.city.problems import Problems, nearest
 from bus.city.read import AREAS, CITY
-from bus.city.standards import COUNTRIES, CURRENCIES, LANGUAGE_PATTERN
-from schemas.identifiers import AGENCY_ID_PATTERN
-
-_area_code = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+from bus.city.standards import COUNTRIES, CURRENCIES
+from schemas.values import AgencyId, AreaCode, LanguageTag
 
 
 def check_settings(draft: Draft, problems: Problems) -> None:
@@ -22,20 +22,16 @@ def check_settings(draft: Draft, problems: Problems) -> None:
     settings = draft.settings
     unread = problems.concern(CITY, "")
     for key in CityEntry.model_fields:
-        if (
-            getattr(settings, key) is None
-            and key not in OPTIONAL_CITY_KEYS
-            and not problems.concern(CITY, key)
-            and not unread
-        ):
+        missing = getattr(settings, key) is None and key not in OPTIONAL_CITY_KEYS
+        if missing and not unread and not problems.concern(CITY, key):
             problems.note(CITY, key, "it is missing", "Add it.")
-    if settings.id is not None and not re.match(AGENCY_ID_PATTERN, settings.id):
+    if settings.id is not None and not fits(AgencyId, settings.id):
         problems.note(CITY, "id", f'"{settings.id}" is not kebab-case', 'Write it in a-z, 0-9 and "-": "new-york".')
     _check_code("country", settings.country, COUNTRIES, "ISO 3166-1 alpha-2 country", problems)
     _check_code("currency", settings.currency, CURRENCIES, "ISO 4217 currency", problems)
     _check_code("timezone", settings.timezone, available_timezones(), "IANA time zone", problems)
     for language in settings.languages or ():
-        if not re.match(LANGUAGE_PATTERN, language):
+        if not fits(LanguageTag, language):
             problems.note(CITY, "languages", f'"{language}" is not a BCP 47 tag', 'Write it as "en" or "zh-Hant".')
     check_text(draft, settings.name, CITY, "name", problems)
     if settings.bounds is not None and (
@@ -64,6 +60,15 @@ def check_text(draft: Draft, text: Mapping[str, str] | None, file: str, key: str
             problems.note(file, f"{key}.{language}", "the city does not have this language", advice)
 
 
+def fits(kind: Any, value: str) -> bool:
+    """Whether the value is of one of the shared language's kinds of text, such as `AreaCode`."""
+    try:
+        TypeAdapter(kind).validate_python(value, strict=True)
+    except ValidationError:
+        return False
+    return True
+
+
 def check_areas(draft: Draft, problems: Problems) -> None:
     """areas.csv: every level is known, and the areas make one tree that holds the city."""
     ranks = draft.ranks
@@ -73,7 +78,7 @@ def check_areas(draft: Draft, problems: Problems) -> None:
     roots = []
     for code, area in draft.areas.items():
         key = f'area "{code}"'
-        if not _area_code.fullmatch(code):
+        if not fits(AreaCode, code):
             fix = "Begin with a letter or digit, go on with letters, digits, dots, hyphens and underscores, 64 at most."
             problems.note(AREAS, key, "this is no area code", fix)
         if ranks and area.level not in ranks:

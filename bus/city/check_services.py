@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import re
-
 from bus.city.assemble import Draft
-from bus.city.check_places import check_text
+from bus.city.check_places import check_text, fits
 from bus.city.lookups import area_chains
 from bus.city.model import Service
 from bus.city.problems import Problems, nearest
 from bus.city.read import AREAS, CITY, SERVICES
+from schemas.values import ServiceCode
 
-SERVICE_CODE_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$"
 AREAS_SHOWN_MAX = 3
 
 
@@ -20,7 +18,7 @@ def check_services(draft: Draft, problems: Problems) -> None:
     chains = area_chains(draft.areas)
     for service in draft.services.values():
         key = f'service "{service.service_code}"'
-        if not re.match(SERVICE_CODE_PATTERN, service.service_code):
+        if not fits(ServiceCode, service.service_code):
             fix = "Begin with a letter or digit, go on with letters, digits, dots, hyphens and underscores, 64 at most."
             problems.note(SERVICES, key, "this is no service_code", fix)
         check_text(draft, service.service_name, SERVICES, f"{key}.service_name", problems)

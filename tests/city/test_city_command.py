@@ -18,7 +18,7 @@ def test_check_of_a_right_city_says_so() -> None:
     result = run(app, ["check", "--city", str(HARBOUR)])
 
     assert result.exit_code == 0
-    assert result.output == "Harbour: 4 areas, 8 agencies, 3 services. Everything fits together.\n"
+    assert result.output == "Harbour: 4 areas, 9 agencies, 3 services. Everything fits together.\n"
 
 
 def test_check_of_a_wrong_city_tells_all_and_fails(tmp_path: Path) -> None:

@@ -32,7 +32,8 @@ def command(name: str) -> list[str]:
 
 
 def shown(number: int) -> str:
-    return re.findall(r"^```text\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)[number]
+    blocks: list[str] = re.findall(r"^```text\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+    return blocks[number]
 
 
 def words(text: str) -> str:
