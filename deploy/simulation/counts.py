@@ -195,7 +195,7 @@ def duplicated(city: City, ledgers: Mapping[str, Ledger]) -> Iterable[str]:
                     yield f"{agency} heard {event.type} of case {event.case} twice, as {first} and {event.id}"
 
 
-def latencies(city: City, ledgers: Mapping[str, Ledger]) -> list[float]:
+def latencies(ledgers: Mapping[str, Ledger]) -> list[float]:
     """Seconds from source to target, one for each event and agency that heard of it, sorted.
 
     From the moment when the sending system begins its POST to the moment when the hearing system takes up that very

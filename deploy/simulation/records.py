@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ CREATE TABLE IF NOT EXISTS sent (
     problem TEXT
 );
 CREATE INDEX IF NOT EXISTS sent_case ON sent (case_id);
+CREATE INDEX IF NOT EXISTS sent_answered ON sent (answered_at) WHERE answered_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS sent_waiting ON sent (due_at) WHERE state = 'waiting';
 """
 
@@ -92,8 +93,11 @@ class Received:
 class AgencyRecords:
     """The database of one agency. Not for several threads."""
 
-    def __init__(self, path: Path, agency_id: str, *, read_only: bool = False) -> None:
+    def __init__(
+        self, path: Path, agency_id: str, *, read_only: bool = False, clock: Callable[[], float] = time.time
+    ) -> None:
         self.agency_id = agency_id
+        self._clock = clock
         self.path = path
         if read_only:
             self._db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
@@ -202,14 +206,14 @@ class AgencyRecords:
         """Note that a POST begins; the first one's time stays."""
         self._db.execute(
             "UPDATE sent SET attempts = attempts + 1, posted_at = coalesce(posted_at, ?) WHERE number = ?",
-            (time.time(), number),
+            (self._clock(), number),
         )
 
     def answered(self, number: int, *, accepted: bool, problem: str | None = None) -> None:
         """Note the adapter's answer. A refusal that came back through the bus in the meantime stands."""
         self._db.execute(
             "UPDATE sent SET state = ?, problem = ?, answered_at = ? WHERE number = ? AND state <> 'refused'",
-            ("accepted" if accepted else "refused", problem, time.time(), number),
+            ("accepted" if accepted else "refused", problem, self._clock(), number),
         )
 
     def sent_since(self, number: int = 0) -> list[Sent]:
@@ -221,6 +225,28 @@ class AgencyRecords:
         """What it heard after this number, in the order of arrival."""
         rows = self._db.execute("SELECT * FROM heard WHERE number > ? ORDER BY number", (number,))
         return [Received(row[0], row[1], row[2], _heard(row[3:])) for row in rows]
+
+    def answered_after(self, moment: float) -> list[tuple[float, str, str, str]]:
+        """(when, type, case, state) of the posts that were answered after this moment."""
+        return self._db.execute(
+            "SELECT answered_at, type, case_id, state FROM sent WHERE answered_at > ? ORDER BY answered_at", (moment,)
+        ).fetchall()
+
+    def kinds_after(self, number: int) -> list[tuple[int, str, str]]:
+        """(number, type, case) of what was heard after this number."""
+        return self._db.execute(
+            "SELECT number, type, case_id FROM heard WHERE number > ? ORDER BY number", (number,)
+        ).fetchall()
+
+    def waiting_count(self) -> int:
+        """How many posts have no answer."""
+        count: int = self._db.execute("SELECT count(*) FROM sent WHERE state = 'waiting'").fetchone()[0]
+        return count
+
+    def refused_cases(self, event_type: str) -> set[str]:
+        """The cases in which an event of this type was refused."""
+        rows = self._db.execute("SELECT case_id FROM sent WHERE state = 'refused' AND type = ?", (event_type,))
+        return {case for (case,) in rows}
 
     def states(self) -> dict[str, int]:
         """How many posts are in each state."""

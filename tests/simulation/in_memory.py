@@ -8,6 +8,7 @@ from __future__ import annotations
 import heapq
 import json
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -53,10 +54,10 @@ class InMemoryCity:
     def __init__(self, folder: Path, *, seed: int = 1, habits: Habits | None = None) -> None:
         self.city, self.book = denpasar()
         self.seed = seed
-        self.agencies = roster(self.city, self.book, habits)
-        self.records = {id: AgencyRecords(folder / f"{id}.sqlite3", id) for id in self.agencies}
-        self.cases: dict[str, RepairCase] = {}
         self.clock = Clock()
+        self.agencies = roster(self.city, self.book, habits)
+        self.records = {id: AgencyRecords(folder / f"{id}.sqlite3", id, clock=self.clock.tick) for id in self.agencies}
+        self.cases: dict[str, RepairCase] = {}
         self._due: list[tuple[float, int, str, Sent]] = []
         self.steps = 0
 
@@ -108,7 +109,7 @@ class InMemoryCity:
             type=post.type,
             source=self.city.source_of(agency),
             subject=post.case,
-            time="2026-11-24T08:00:00+08:00",
+            time=datetime.fromtimestamp(self.clock.now, UTC).isoformat(),
             data=data,
             jurisdiction=post.jurisdiction,
             causationid=post.cause,
@@ -133,7 +134,14 @@ class InMemoryCity:
         self.cases[event.subject] = decision.case
         source = self.city.source_of("workflows")
         return [
-            consequence(emission, number, event, decision.case, source=source, now=event.time)
+            consequence(
+                emission,
+                number,
+                event,
+                decision.case,
+                source=source,
+                now=datetime.fromtimestamp(self.clock.now, UTC).isoformat(),
+            )
             for number, emission in enumerate(decision.emissions)
         ]
 
