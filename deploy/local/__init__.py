@@ -1,1 +1,1 @@
-"""Everything on one machine: a real Kafka, the processes of the bus, the city's adapters. Needs the extra `subak[local]`."""
+"""Everything on one machine: a real Kafka, the bus, the city's adapters. Needs the extra `subak[local]`."""

