@@ -61,6 +61,15 @@ async def ensure_topics(settings: KafkaSettings, agencies: Iterable[str]) -> lis
     return missing
 
 
+async def partition_counts(settings: KafkaSettings, topics: Iterable[str]) -> dict[str, int]:
+    """How many partitions each of `topics` has on the cluster; 0 where it does not exist."""
+    async with admin_client(settings, "looking at the topics") as admin:
+        there = set(await admin.list_topics())
+        found = await admin.describe_topics(sorted(there & set(topics)))
+    counts = {topic["topic"]: len(topic["partitions"]) for topic in found}
+    return {topic: counts.get(topic, 0) for topic in topics}
+
+
 async def _check_partitions(admin: AIOKafkaAdminClient, settings: KafkaSettings, topics: list[str]) -> None:
     if not topics:
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Annotated
 
 import typer
@@ -49,3 +50,26 @@ def create(
     console.print(f"{len(created)} topics created, {len(city.topics()) - len(created)} were there.")
     for stage in first_start or ():
         console.print(f"[yellow]{stage}[/] begins at the beginning when it starts next.")
+
+
+@app.command()
+def check(
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object: topic to partitions.")] = False,
+) -> None:
+    """Compare the cluster's topics with what the city's directory asks for; exit 1 where they differ."""
+    from bus.kafka.topics import partition_counts
+    from bus.settings import read_settings
+
+    settings = read_settings()
+    city = load_city(city_path(settings.city))
+    counts = asyncio.run(partition_counts(settings.kafka, city.topics()))
+    wrong = {topic: count for topic, count in counts.items() if count != settings.kafka_partitions}
+    if as_json:
+        typer.echo(json.dumps(counts))
+    else:
+        console = Console()
+        for topic, count in sorted(wrong.items()):
+            says = f"has {count} partitions, not {settings.kafka_partitions}" if count else "is missing"
+            console.print(f"[red]{topic}[/] {says}")
+        console.print(f"{len(counts) - len(wrong)} of {len(counts)} topics are as the bus needs them.")
+    raise typer.Exit(1 if wrong else 0)

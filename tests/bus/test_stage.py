@@ -90,9 +90,9 @@ async def member(settings: KafkaSettings, name: str, *flags: str) -> AsyncIterat
         sys.executable, "-m", "tests.support.counting", settings.bootstrap_servers, name, *flags,
         stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
     )  # fmt: skip
-    assert process.stdout is not None
-    assert await process.stdout.readline() == b"started\n"
     try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"started\n"
         yield process
     finally:
         if process.returncode is None:
