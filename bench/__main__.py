@@ -1,0 +1,55 @@
+"""`python -m bench [stage|lifecycle] [--json]`: measure, and print a table, or one JSON object."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import uvloop
+from rich.console import Console
+
+from bench import lifecycle, stage
+from bench.machine import machine
+from bus.logs import configure_logs
+from bus.process import tune_collector
+
+Measure = Callable[[argparse.Namespace], Coroutine[Any, Any, dict[str, Any]]]
+
+MEASURES: dict[str, tuple[Measure, Callable[[dict[str, Any]], Any]]] = {
+    "stage": (stage.measure, stage.table),
+    "lifecycle": (lifecycle.measure, lifecycle.table),
+}
+
+
+def main() -> None:
+    """Measure what is asked for, or all."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("measure", nargs="?", choices=sorted(MEASURES), help="what to measure; all where none is given")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")
+    parser.add_argument("--events", type=int, default=60_000, help="stage: events in (default: %(default)s)")
+    parser.add_argument("--cases", type=int, default=2_000, help="lifecycle: cases on the bus (default: %(default)s)")
+    parser.add_argument("--http-cases", type=int, default=500, help="lifecycle: cases over HTTP (default: %(default)s)")
+    parser.add_argument(
+        "--curve", type=int, nargs="*", default=[], help="lifecycle: the rate at so many cases, e.g. 1000 100000"
+    )
+    arguments = parser.parse_args()
+    configure_logs("error", "console")
+    tune_collector()
+    found: dict[str, Any] = {}
+    for name in [arguments.measure] if arguments.measure else list(MEASURES):
+        measure, _ = MEASURES[name]
+        found[name] = uvloop.run(measure(arguments))
+    if arguments.json:
+        only = found[arguments.measure] if arguments.measure else found
+        print(json.dumps(only | {"machine": machine()}))
+        return
+    console = Console()
+    for name, result in found.items():
+        console.print(MEASURES[name][1](result))
+    console.print_json(data=machine())
+
+
+if __name__ == "__main__":
+    main()
