@@ -85,7 +85,7 @@ async def write(kafka: KafkaSettings, topic: str, found: Sequence[Event]) -> Non
 
 def decided() -> float:
     """Events that the workflows stage has decided and committed."""
-    return metrics.stage_records.labels("workflows", "decided")._value.get()
+    return float(metrics.stage_records.labels("workflows", "decided")._value.get())
 
 
 async def subak_stage(kafka: KafkaSettings, city: City, count: int) -> dict[str, float]:

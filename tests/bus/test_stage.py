@@ -1,4 +1,4 @@
-"""A stage's law, on the real Kafka: each record has its effect exactly once, in its key's order, whatever befalls it."""
+"""A stage's law on the real Kafka: each record has its effect once, in its key's order, whatever befalls the stage."""
 
 from __future__ import annotations
 
@@ -127,7 +127,9 @@ async def test_an_unknown_outcome_is_found_out_and_nothing_is_lost_or_doubled(
     real = TransactionalProducer.commit
     failures = {"left": 6}
 
-    async def failing(self: TransactionalProducer, outputs: list[Output], offsets: dict, group: str) -> None:
+    async def failing(
+        self: TransactionalProducer, outputs: list[Output], offsets: dict[tuple[str, int], int], group: str
+    ) -> None:
         lost = group == name and failures["left"] > 0 and bool(offsets)
         if lost and when == "before the commit":
             failures["left"] -= 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from typing import cast
 
 import pytest
 
@@ -20,6 +21,8 @@ from tests.support.bus import SmallBus
 from tests.support.counting import settings_for
 
 pytestmark = pytest.mark.kafka
+
+Headers = list[tuple[str, bytes | None]]
 
 CASE = derived_id("journey", "case")
 TIME = "2026-11-24T08:00:00-08:00"
@@ -99,15 +102,15 @@ def hostile(bus: SmallBus) -> dict[str, tuple[str, Output]]:
     good = request(bus)
     other = derived_id("journey", "other")
 
-    def record(*, headers: list | None = None, key: bytes | None = None, value: bytes | None = b"") -> Output:
+    def record(*, headers: Headers | None = None, key: bytes | None = None, value: bytes | None = b"") -> Output:
         return Output(
             topic,
             good.key if key is None else key,
             good.data if value == b"" else value,
-            good.headers() if headers is None else headers,
+            cast("list[tuple[str, bytes]]", good.headers() if headers is None else headers),
         )
 
-    def changed(name: str, value: bytes | None) -> list:
+    def changed(name: str, value: bytes | None) -> Headers:
         return [(key, value if key == name else old) for key, old in good.headers()]
 
     def with_data(data: bytes) -> Output:

@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from bus.city import City, load_city
 from bus.city.load import city_path
 from bus.kafka import KafkaSettings, Output, Stage, TopicReader, TransactionalProducer, ensure_topics, partitions_of
+from bus.logic import Logic
 from bus.records import Record
 from bus.topics import EVENTS, OUTBOXES_PATTERN, in_topic, out_topic
 from schemas.envelope import Event
@@ -48,19 +49,21 @@ class SmallBus:
     async def running(self, *names: str) -> AsyncIterator[dict[str, Stage]]:
         """The stages of these names (all three where none is given), until the block ends."""
         city, partitions = self.city, self.settings.partitions
-        stages = {}
-        for name in names or ("gateway", "workflows", "router"):
-            stages[name] = Stage(
+        logics: dict[str, Callable[[int], Logic]] = {
+            "gateway": lambda number: Gateway(number, city=city, partitions=partitions, remember_seconds=3600),
+            "workflows": lambda number: Workflows(number, city=city, workflows=WORKFLOWS),
+            "router": lambda number: Router(number, city=city),
+        }
+        stages = {
+            name: Stage(
                 name=name,
                 kafka=self.settings,
-                logic={
-                    "gateway": lambda n: Gateway(n, city=city, partitions=partitions, remember_seconds=3600),
-                    "workflows": lambda n: Workflows(n, city=city, workflows=WORKFLOWS),
-                    "router": lambda n: Router(n, city=city),
-                }[name],
+                logic=logics[name],
                 pattern=OUTBOXES_PATTERN if name == "gateway" else None,
                 topics=() if name == "gateway" else (EVENTS,),
             )
+            for name in names or logics
+        }
         try:
             for stage in stages.values():
                 await stage.start()

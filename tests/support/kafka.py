@@ -10,7 +10,7 @@ from deploy.local.kafka import LocalKafka
 
 
 def broker_in(home: Path) -> Iterator[LocalKafka]:
-    """Start a broker in `home`, hand it over, stop it, drop its data. Where it cannot start, the tests fail with why."""
+    """Start a broker, hand it over, stop it, drop its data. Where it cannot start, the tests fail and say why."""
     broker = LocalKafka(home)
     broker.start()
     try:
