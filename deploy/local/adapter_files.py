@@ -1,0 +1,107 @@
+"""The adapters of a city on one machine: a few processes, each for many agencies, with tokens made once and kept.
+
+In a city each agency runs its own, beside its system. Here three processes do: the citizens' channel alone (most events
+begin there), the agencies that act, and the areas' own (villages, wards, districts).
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bus.city import City
+from bus.city.model import OPERATIONS
+
+
+@dataclass(frozen=True, kw_only=True)
+class AdapterFile:
+    """One adapter.toml: who is in it, where it listens."""
+
+    name: str
+    path: Path
+    port: int
+    tokens: dict[str, str]
+    webhooks: dict[str, str]
+    secret: str
+
+    @property
+    def url(self) -> str:
+        """Where its HTTP source is."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def write(self) -> None:
+        """Write it so that only its owner can read it."""
+        lines = [
+            "[adapter]",
+            f'name = "{self.name}"',
+            f'listen = "127.0.0.1:{self.port}"',
+            f'database = "sqlite:///{self.name}.sqlite3"',
+        ]
+        for agency, token in self.tokens.items():
+            lines += ["", "[[agency]]", f'id = "{agency}"', f'token = "{token}"']
+            if agency in self.webhooks:
+                lines += [
+                    "  [agency.webhook]",
+                    f'  url = "{self.webhooks[agency]}"',
+                    f'  secret = "{self.secret}"',
+                    "  retry_seconds_max = 5",
+                ]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write("\n".join(lines) + "\n")
+
+
+def adapter_files(
+    city: City,
+    folder: Path,
+    *,
+    webhook_urls: Callable[[str], str | None],
+    webhook_secret: str,
+    ports: Callable[[int], list[int]],
+) -> list[AdapterFile]:
+    """One file for each group of agencies that has members. Tokens of an earlier run stay."""
+    groups: dict[str, list[str]] = {"citizens": [], "agencies": [], "areas": []}
+    lower = {level.id for level in city.levels[: _rank_of_city(city)]}
+    for agency in city.agencies.values():
+        if agency.id == OPERATIONS:
+            continue
+        if agency.id == city.citizens_channel:
+            groups["citizens"].append(agency.id)
+        elif agency.level in lower:
+            groups["areas"].append(agency.id)
+        else:
+            groups["agencies"].append(agency.id)
+    filled = {name: agencies for name, agencies in groups.items() if agencies}
+    files = []
+    for (name, agencies), port in zip(filled.items(), ports(len(filled)), strict=True):
+        path = folder / f"{name}.toml"
+        known = _known_tokens(path)
+        files.append(
+            AdapterFile(
+                name=name,
+                path=path,
+                port=port,
+                tokens={agency: known.get(agency) or secrets.token_urlsafe(24) for agency in agencies},
+                webhooks={agency: url for agency in agencies if (url := webhook_urls(agency))},
+                secret=webhook_secret,
+            )
+        )
+    return files
+
+
+def _rank_of_city(city: City) -> int:
+    """Where the city's own level stands among its levels, from the lowest up."""
+    level = city.areas[city.area].level
+    return next(place for place, found in enumerate(city.levels) if found.id == level)
+
+
+def _known_tokens(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        return {}
+    found = tomllib.loads(path.read_text(encoding="utf-8"))
+    return {agency["id"]: agency["token"] for agency in found.get("agency", ())}
