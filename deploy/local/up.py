@@ -1,8 +1,8 @@
-"""A whole city on this machine: Kafka, the four services, the adapters of all agencies. One composition, used by
-`subak up`, `subak demo`, the fault tests and the measurements.
+"""A whole city on this machine: Kafka, the four services, the adapters of all agencies. One composition for all who
+need one: `subak up`, `subak demo`, the fault tests, the measurements.
 
-`subak up`, `subak demo`, the fault tests and measurements.
-tokens, and `run.json`, which tells every other command where the bus is.
+Everything lies in one home, a folder for each city: Kafka's data, the databases, the logs, the adapters' files with
+their tokens, and `run.json`, which tells every other command where the bus is.
 """
 
 from __future__ import annotations
