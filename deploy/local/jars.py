@@ -1,8 +1,8 @@
 """Kafka's jars: exactly those of `kafka-lock.json`, each checked by its SHA-256 before every start.
 
 jgo fetches them from Maven's central repository once, into the user's cache (`$XDG_CACHE_HOME/subak`, else
-`~/.cache/subak`). A jar is verified beside the cache and then moved in whole, so a broken download or two starts at the same moment leave
-no half file. `python -m deploy.local.jars` writes the lock anew after a version changed.
+`~/.cache/subak`). A jar is verified beside the cache and then moved in whole, so a broken download or two starts at
+the same moment leave no half file. `python -m deploy.local.jars` writes the lock anew after a version changed.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from schemas.failures import Misconfigured, Retryable
@@ -125,7 +125,7 @@ def write_lock(path: Path = LOCK_PATH) -> tuple[Jar, ...]:
         jars = [_locked(dependency.artifact) for dependency in [*inputs, *needed]]
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    content = {"kafka": KAFKA_VERSION, "jars": [vars_of(jar) for jar in jars]}
+    content = {"kafka": KAFKA_VERSION, "jars": [asdict(jar) for jar in jars]}
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
     return tuple(jars)
 
@@ -134,11 +134,6 @@ def _locked(artifact: object) -> Jar:
     file = Path(artifact.resolve())  # type: ignore[attr-defined]
     group, name, version = artifact.groupId, artifact.artifactId, artifact.version  # type: ignore[attr-defined]
     return Jar(f"{group}:{name}:{version}", file.name, hashlib.sha256(file.read_bytes()).hexdigest())
-
-
-def vars_of(jar: Jar) -> dict[str, str]:
-    """The jar as the lock's JSON holds it."""
-    return {"coordinate": jar.coordinate, "file": jar.file, "sha256": jar.sha256}
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ that the kernel frees even after kill -9). What clients had committed survives t
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import re
@@ -17,7 +16,7 @@ import signal
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import Self
 
 import psutil
 
@@ -25,6 +24,7 @@ from deploy.local.broker_settings import as_text, server_properties, settling_pr
 from deploy.local.children import Child, log_tail, start_child, stop_child
 from deploy.local.installation import Installation, install
 from deploy.local.jars import Report
+from deploy.local.ownership import HomeLock
 from deploy.local.ports import HOST, free_ports, holder_of, is_free
 from deploy.local.waiting import wait_until_answers
 from schemas.failures import Misconfigured, Retryable
@@ -55,7 +55,7 @@ class LocalKafka:
         self._fresh = fresh
         self._report = report
         self._child: Child | None = None
-        self._lock: IO[str] | None = None
+        self._owner = HomeLock(self.home)
         self._ports: tuple[int, int] | None = None
 
     @property
@@ -94,12 +94,12 @@ class LocalKafka:
         """
         if self.is_running():
             return
-        self._take_home()
+        self._owner.take()
         try:
             self._start(install(report=self._report), timeout_seconds)
         except BaseException:
             self.kill()
-            self._leave_home()
+            self._owner.release()
             raise
 
     def stop(self) -> None:
@@ -109,7 +109,7 @@ class LocalKafka:
                 self._child.send_signal(signal.SIGCONT)  # a paused process cannot hear SIGTERM
             stop_child(self._child, grace_seconds=_STOP_SECONDS_MAX)
         self._gone()
-        self._leave_home()
+        self._owner.release()
 
     def kill(self) -> None:
         """SIGKILL, as a crash does it. Data stay; `start` recovers."""
@@ -182,32 +182,6 @@ class LocalKafka:
         (self.home / "kafka.pid").unlink(missing_ok=True)
 
     # -- The home: whose it is, and what is left there --
-
-    def _take_home(self) -> None:
-        """Become the owner of the home, or say who is. Kept until `stop`; the kernel frees it when we die."""
-        if self._lock is not None:
-            return
-        self.home.mkdir(parents=True, exist_ok=True)
-        lock = (self.home / "owner.lock").open("a+", encoding="ascii")
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            lock.seek(0)
-            owner = lock.read().strip() or "unknown"
-            lock.close()
-            raise Misconfigured(
-                f"Another Subak runs on {self.home} already (process {owner}). Stop it, or use another home folder."
-            ) from None
-        lock.seek(0)
-        lock.truncate()
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        self._lock = lock
-
-    def _leave_home(self) -> None:
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
 
     def _end_orphan(self) -> None:
         """End a broker that an earlier owner left: ours by its command line, since its pid can be another's by now."""

@@ -27,13 +27,14 @@ def is_free(port: int) -> bool:
         return True
 
 
-def free_ports(count: int, *, preferred: Iterable[int] = ()) -> list[int]:
-    """`count` different free ports; those of `preferred` that are still free come first, so that addresses stay."""
-    found = [port for port in dict.fromkeys(preferred) if is_free(port)][:count]
+def free_ports(count: int, *, preferred: Iterable[int] = (), taken: Iterable[int] = ()) -> list[int]:
+    """`count` different free ports outside `taken`; those of `preferred` that are still free come first."""
+    spoken_for = set(taken)
+    found = [port for port in dict.fromkeys(preferred) if port not in spoken_for and is_free(port)][:count]
     for port in random.SystemRandom().sample(_PORTS, len(_PORTS)):
         if len(found) >= count:
             break
-        if port not in found and is_free(port):
+        if port not in spoken_for and port not in found and is_free(port):
             found.append(port)
     return found
 
