@@ -45,6 +45,7 @@ class LocalCity:
         partitions: int = 4,
         webhook_urls: WebhookUrls = lambda _: None,
         webhook_secret: str = "",
+        with_adapters: bool = True,
         report: Report = lambda *_: None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
@@ -55,6 +56,7 @@ class LocalCity:
             fresh: forget all that earlier runs left there.
             bootstrap_servers: an existing cluster; empty for a Kafka of our own.
             webhook_urls, webhook_secret: where and how the adapters call the agencies' systems.
+            with_adapters: whether the agencies' adapters run too, or only the services.
             report: told what starts, is ready, dies.
             environment: further variables for every process.
         """
@@ -69,6 +71,7 @@ class LocalCity:
         self._fresh = fresh
         self._webhook_urls = webhook_urls
         self._webhook_secret = webhook_secret or secrets.token_urlsafe(24)
+        self._with_adapters = with_adapters
         self._report = report
         self._environment = dict(environment or {})
 
@@ -158,6 +161,8 @@ class LocalCity:
                 path.unlink()
 
     def _write_adapters(self) -> list[AdapterFile]:
+        if not self._with_adapters:
+            return []
         files = adapter_files(
             self.city,
             self.home / "adapters",
