@@ -21,9 +21,9 @@ moments = st.builds(
 
 
 def instances(schema: Schema, definitions: Mapping[str, Any]) -> st.SearchStrategy[Any]:
-    """What fits the schema. Numbers are finite; objects have no field that is not named, unless values are."""
+    """What fits the schema; null where nothing does. Numbers are finite; objects have few fields that are not named."""
     if isinstance(schema, bool):
-        return st.integers(0, 9) if schema else st.nothing()
+        return st.integers(0, 9) if schema else st.none()
     if "$ref" in schema:
         return st.deferred(lambda: instances(definitions[schema["$ref"].rpartition("/")[2]], definitions))
     if "anyOf" in schema:
@@ -45,30 +45,30 @@ def instances(schema: Schema, definitions: Mapping[str, Any]) -> st.SearchStrate
     }[kind]
 
 
-def _integers(schema: Mapping[str, Any]) -> st.SearchStrategy[int]:
+def _integers(schema: Mapping[str, Any]) -> st.SearchStrategy[int | None]:
     least, most = schema.get("minimum"), schema.get("maximum")
     if "exclusiveMinimum" in schema:
         least = max(schema["exclusiveMinimum"] + 1, -(10**9) if least is None else least)
     if "exclusiveMaximum" in schema:
         most = min(schema["exclusiveMaximum"] - 1, 10**9 if most is None else most)
     if least is not None and most is not None and least > most:
-        return st.nothing()
+        return st.none()
     return st.integers(least, most)
 
 
-def _numbers(schema: Mapping[str, Any]) -> st.SearchStrategy[float]:
+def _numbers(schema: Mapping[str, Any]) -> st.SearchStrategy[float | None]:
     least, most = schema.get("minimum"), schema.get("maximum")
     if least is not None and most is not None and least > most:
-        return st.nothing()
+        return st.none()
     return st.floats(least, most, allow_nan=False, allow_infinity=False)
 
 
-def _texts(schema: Mapping[str, Any]) -> st.SearchStrategy[str]:
+def _texts(schema: Mapping[str, Any]) -> st.SearchStrategy[str | None]:
     if schema.get("format") == "date-time":
         return moments
     least, most = schema.get("minLength", 0), schema.get("maxLength")
     if most is not None and least > most:
-        return st.nothing()
+        return st.none()
     pattern = schema.get("pattern")
     if pattern in (None, r"^[^\u0000]*$"):
         letters = st.characters(exclude_characters="\0", exclude_categories=["Cs"])
@@ -77,14 +77,14 @@ def _texts(schema: Mapping[str, Any]) -> st.SearchStrategy[str]:
     return found.filter(lambda text: least <= len(text) <= (most if most is not None else len(text)))
 
 
-def _lists(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> st.SearchStrategy[list[Any]]:
+def _lists(schema: Mapping[str, Any], definitions: Mapping[str, Any]) -> st.SearchStrategy[list[Any] | None]:
     first = [instances(each, definitions) for each in schema.get("prefixItems", ())]
     least, most = schema.get("minItems", 0), schema.get("maxItems", 4)
     rest = schema.get("items", True)
     if first and (rest is False or most <= len(first)):
-        return st.tuples(*first).map(list) if least <= len(first) <= most else st.nothing()
+        return st.tuples(*first).map(list) if least <= len(first) <= most else st.none()
     if first or least > most:
-        return st.nothing()
+        return st.none()
     return st.lists(instances(rest, definitions), min_size=least, max_size=max(least, min(most, 4)))
 
 

@@ -25,6 +25,7 @@ PATTERNS = ("^[a-z]{1,3}$", "^[a-z0-9]{1,3}$", "^[0-9]+$")
 
 _bounds = st.integers(-2, 6)
 _lengths = st.integers(0, 4)
+_VALUES: st.SearchStrategy[Any] = st.sampled_from(["x", "y", 1, 2, True, None])
 
 
 def _maybe(draw: st.DrawFn, schema: Schema, keyword: str, values: st.SearchStrategy[Any]) -> None:
@@ -37,7 +38,7 @@ def scalars(draw: st.DrawFn) -> Schema:
     """A string, a number, a truth, or one of some values."""
     kind = draw(st.sampled_from(["string", "integer", "number", "boolean", "enum", "const"]))
     if kind == "enum":
-        values = draw(st.lists(st.sampled_from(["x", "y", 1, 2, True, None]), min_size=1, max_size=3, unique_by=repr))
+        values = draw(st.lists(_VALUES, min_size=1, max_size=3, unique_by=repr))
         return {"enum": values}
     if kind == "const":
         return {"const": draw(st.sampled_from(["x", 1, True]))}
@@ -137,14 +138,15 @@ def _change(draw: st.DrawFn, place: Schema) -> None:
             fields[name] = draw(schemas)
         return
     keywords = [keyword for keyword in place if keyword.startswith(("min", "max", "exclusive"))]
-    if keywords and draw(st.booleans()):
+    by_bound = draw(st.booleans())
+    if keywords and by_bound:
         place[draw(st.sampled_from(keywords))] = draw(st.integers(0, 6))
     elif "enum" in place:
-        place["enum"] = draw(st.lists(st.sampled_from(["x", "y", 1, 2, True, None]), min_size=1, unique_by=repr))
+        place["enum"] = draw(st.lists(_VALUES, min_size=1, max_size=3, unique_by=repr))
     elif "anyOf" in place:
         place["anyOf"] = [*draw(st.permutations(place["anyOf"])), *draw(st.lists(schemas, max_size=1))]
     elif "const" in place:
-        place["enum"] = [place.pop("const"), *draw(st.sampled_from([[], ["z"]]))]
+        place["enum"] = [place.pop("const"), *draw(st.lists(st.just("z"), max_size=1))]
     elif place.get("type") == "string":
         place["pattern"] = draw(st.sampled_from(PATTERNS))
     elif place.get("type") in ("integer", "number"):
@@ -188,8 +190,8 @@ def test_where_the_check_allows_a_change_data_passes_in_both_directions(
     if incompatibilities(old, new):
         return
     for writer, reader in ((old, new), (new, tolerant(old))):
-        sent = data.draw(instances(writer, writer["$defs"]) | st.just(...), label="sent")
-        if sent is not ... and _fits(writer)(sent):
+        sent = data.draw(instances(writer, writer["$defs"]), label="sent")
+        if _fits(writer)(sent):
             assert _fits(reader)(sent)
 
 
