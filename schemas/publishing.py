@@ -56,14 +56,14 @@ def schema_of(event_type: EventType, examples: Path = EXAMPLES) -> dict[str, Any
     for each in (schema, *definitions.values()):
         for field in each.get("properties", {}).values():
             field.pop("title", None)
-    schema.pop("title", None)
-    description = schema.pop("description")
+    for said_below in ("title", "description"):
+        schema.pop(said_below, None)
     shown = [example.data for example in examples_of(event_type, examples) if example.reasons is None]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "$id": f"urn:subak:schema:{event_type.name}",
         "title": event_type.name,
-        "description": description,
+        "description": event_type.description,
         "x-owner": event_type.owner,
         "x-kind": event_type.kind,
         "x-publisher": event_type.publisher,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
+from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pydantic import ValidationError
@@ -75,7 +76,7 @@ class EventType:
     @property
     def description(self) -> str:
         """What it says, from the class's docstring."""
-        return (self.model.__doc__ or "").strip()
+        return cleandoc(self.model.__doc__ or "")
 
     def read(self, data: bytes) -> Any:
         """The data as an instance of `model`, ignoring fields it does not know. For events behind the gateway.
