@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def adapter_files(
     *,
     webhook_urls: Callable[[str], str | None],
     webhook_secret: str,
-    ports: Callable[[int], list[int]],
+    ports: Callable[[Sequence[str]], list[int]],
 ) -> list[AdapterFile]:
     """One file for each group of agencies that has members. Tokens of an earlier run stay."""
     groups: dict[str, list[str]] = {"citizens": [], "agencies": [], "areas": []}
@@ -78,7 +78,7 @@ def adapter_files(
             groups["agencies"].append(agency.id)
     filled = {name: agencies for name, agencies in groups.items() if agencies}
     files = []
-    for (name, agencies), port in zip(filled.items(), ports(len(filled)), strict=True):
+    for (name, agencies), port in zip(filled.items(), ports([f"adapter-{name}" for name in filled]), strict=True):
         path = folder / f"{name}.toml"
         known = _known_tokens(path)
         files.append(

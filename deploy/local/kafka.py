@@ -13,6 +13,7 @@ import os
 import re
 import shutil
 import signal
+import threading
 import time
 from pathlib import Path
 from types import TracebackType
@@ -40,7 +41,7 @@ _SETTLING_LOGGERS = [
 
 
 class LocalKafka:
-    """One broker in one folder. Not for use by several threads at once."""
+    """One broker in one folder. Its methods may be called from any thread."""
 
     def __init__(self, home: Path, *, fresh: bool = False, report: Report = lambda _: None) -> None:
         """
@@ -56,6 +57,7 @@ class LocalKafka:
         self._report = report
         self._child: Child | None = None
         self._owner = HomeLock(self.home)
+        self._lock = threading.RLock()
         self._ports: tuple[int, int] | None = None
 
     @property
@@ -74,7 +76,13 @@ class LocalKafka:
 
     def is_running(self) -> bool:
         """Whether the broker's process lives."""
-        return self._child is not None and self._child.poll() is None
+        child = self._child
+        return child is not None and child.poll() is None
+
+    def has_died(self) -> bool:
+        """Whether the broker's process ended and nobody asked for it with `stop` or `kill`."""
+        child = self._child
+        return child is not None and child.poll() is not None
 
     def __enter__(self) -> Self:
         self.start()
@@ -92,31 +100,34 @@ class LocalKafka:
             Misconfigured: the home is in use, a jar is not the locked one, or the broker ended; with its words.
             Retryable: a jar could not be fetched, or the broker was not ready in time (after the installation).
         """
-        if self.is_running():
-            return
-        self._owner.take()
-        try:
-            self._start(install(report=self._report), timeout_seconds)
-        except BaseException:
-            self.kill()
-            self._owner.release()
-            raise
+        with self._lock:
+            if self.is_running():
+                return
+            self._owner.take()
+            try:
+                self._start(install(report=self._report), timeout_seconds)
+            except BaseException:
+                self.kill()
+                self._owner.release()
+                raise
 
     def stop(self) -> None:
         """Stop cleanly: the broker flushes and leaves. Killed where it has not ended within 20 s."""
-        if self._child is not None:
-            if self.is_running():
-                self._child.send_signal(signal.SIGCONT)  # a paused process cannot hear SIGTERM
-            stop_child(self._child, grace_seconds=_STOP_SECONDS_MAX)
-        self._gone()
-        self._owner.release()
+        with self._lock:
+            if self._child is not None:
+                if self.is_running():
+                    self._child.send_signal(signal.SIGCONT)  # a paused process cannot hear SIGTERM
+                stop_child(self._child, grace_seconds=_STOP_SECONDS_MAX)
+            self._gone()
+            self._owner.release()
 
     def kill(self) -> None:
         """SIGKILL, as a crash does it. Data stay; `start` recovers."""
-        if self._child is not None:
-            self._child.kill()
-            self._child.wait()
-        self._gone()
+        with self._lock:
+            if self._child is not None:
+                self._child.kill()
+                self._child.wait()
+            self._gone()
 
     def pause(self) -> None:
         """SIGSTOP: the broker is there and says nothing."""

@@ -1,35 +1,39 @@
-"""Keeps a set of processes running: starts them, waits until each is ready, restarts one that dies, stops all in order.
+"""Keeps a set of processes running: starts them, says when each is ready, restarts one that dies, stops all in order.
 
-Each process logs to a file of its own. One that exits because a person must change something (code 78) is not started
-again: its last words are the error. No process outlives the supervisor, not even its kill -9 (`children.py`).
+One thread of its own looks at all of them, ten times a second. A process is ready when it says so over HTTP *and* is
+the one that listens there. One that dies comes back after a pause that doubles with each early death, for as long as we
+run; one that asks for a person (exit code 78) is left, and its last words are the error. Each logs to its own file.
+None outlives the supervisor, not even its kill -9 (`children.py`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from deploy.local.children import Child, log_tail, start_child, stop_child
-from schemas.failures import Misconfigured
+from deploy.local.readiness import why_not_ready
+from schemas.failures import Misconfigured, Retryable
 
 EXIT_MISCONFIGURED = 78
-POLL_SECONDS = 0.1
-CHECK_SECONDS = 1.0
-"""Pause between two looks at one process's readiness: each costs it a request."""
+LOOK_SECONDS = 0.1
 STOP_GRACE_SECONDS = 10.0
 PAUSE_SECONDS_FIRST, PAUSE_SECONDS_MAX = 0.5, 15.0
 """Pause before a restart: doubles with each early death, and is forgotten after a minute of life."""
 STEADY_SECONDS = 60.0
+DEATHS_WHILE_WAITING_MAX = 3
+"""So many deaths before it was ready once, and whoever waits for it is told instead of waiting on."""
+LOG_BYTES_MAX = 20 * 1024 * 1024
+"""A longer log is set aside (`<name>.1.log`, one of them) when the process starts."""
 
 Event = Literal["started", "ready", "died", "stopped"]
 Report = Callable[[str, Event, str], None]
-"""Told what happens: process, event, a detail in words."""
+"""Told what happens, from threads of the supervisor's own: process, event, a detail in words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +43,9 @@ class ProcessSpec:
     name: str
     argv: Sequence[str]
     env: Mapping[str, str] = field(repr=False)
+    """Its whole environment."""
     url: str
-    """Where it serves /health/ready and /metrics."""
+    """Where it serves /health/ready, on 127.0.0.1."""
     log: Path
 
 
@@ -51,10 +56,14 @@ class _Kept:
         self.spec = spec
         self.child: Child | None = None
         self.started_at = 0.0
+        self.ready = False
+        self.problem = "it was not asked yet"
         self.pause = PAUSE_SECONDS_FIRST
         self.start_at = 0.0
         self.wanted = True
         self.restarts = 0
+        self.early_deaths = 0
+        """Deaths since it was ready last."""
 
 
 class Supervisor:
@@ -80,32 +89,27 @@ class Supervisor:
                 self._watcher.start()
 
     def wait_until_ready(self, *, seconds: float) -> None:
-        """Return when every process says that it is ready.
+        """Return when every process that is wanted is ready, over deaths and restarts.
 
         Raises:
-            Misconfigured: one of them will not run, or was not ready in time; with the end of its log.
+            Misconfigured: one of them will not run; with the end of its log.
+            Retryable: the time is up; with what the process said last, and the end of its log.
         """
         deadline = time.monotonic() + seconds
-        waiting = dict.fromkeys(self.names(), "not asked yet")
-        asked: dict[str, float] = {}
-        while waiting:
-            for name in list(waiting):
+        while True:
+            with self._lock:
                 if self.failure is not None:
                     raise self.failure
-                if time.monotonic() - asked.get(name, 0.0) < CHECK_SECONDS / 2:
-                    continue
-                asked[name] = time.monotonic()
-                problem = why_not_ready(self._kept[name].spec.url)
-                if problem is None:
-                    del waiting[name]
-                    self._report(name, "ready", "")
-                else:
-                    waiting[name] = problem
-            if waiting and time.monotonic() > deadline:
-                name, problem = next(iter(waiting.items()))
-                tail = log_tail(self._kept[name].spec.log)
-                raise Misconfigured(f"{name} was not ready within {seconds:.0f} s ({problem}). Its log ends:\n{tail}")
-            time.sleep(POLL_SECONDS)
+                waited = [kept for kept in self._kept.values() if kept.wanted and not kept.ready]
+                for kept in waited:
+                    if kept.early_deaths >= DEATHS_WHILE_WAITING_MAX:
+                        raise Misconfigured(_words(kept, f"died {kept.early_deaths} times before it was ready"))
+            if not waited:
+                return
+            if time.monotonic() > deadline:
+                late = waited[0]
+                raise Retryable(_words(late, f"was not ready within {seconds:.0f} s ({late.problem})"))
+            time.sleep(LOOK_SECONDS / 2)
 
     def names(self) -> list[str]:
         """The processes that are kept, in the order in which they were started."""
@@ -117,6 +121,10 @@ class Supervisor:
         child = self._kept[name].child
         return child.pid if child is not None and child.poll() is None else None
 
+    def is_ready(self, name: str) -> bool:
+        """Whether it was ready since it started last, and lives."""
+        return self._kept[name].ready
+
     def restarts(self, name: str) -> int:
         """How often it was started again."""
         return self._kept[name].restarts
@@ -126,73 +134,97 @@ class Supervisor:
         with self._lock:
             kept = self._kept[name]
             kept.wanted = restart
-            kept.start_at = 0.0
             if kept.child is not None:
                 kept.child.kill()
-                kept.child.wait()
+                self._bury(kept, kept.child.wait())
+                kept.early_deaths, kept.pause = 0, PAUSE_SECONDS_FIRST  # we did it: nothing is wrong with it
+            kept.start_at = 0.0
 
     def restart(self, name: str) -> None:
-        """Start it where it is down; stop it cleanly first where it runs."""
+        """Start it where it is down; stop it cleanly first where it runs. It is ready some time later."""
         with self._lock:
             kept = self._kept[name]
             kept.wanted = True
+            self.failure = None
             if kept.child is not None:
                 stop_child(kept.child, grace_seconds=STOP_GRACE_SECONDS)
+            kept.restarts += 1
+            kept.early_deaths, kept.pause = 0, PAUSE_SECONDS_FIRST
             self._start(kept)
 
     def stop(self) -> None:
-        """Stop all, the last started first, each with SIGTERM and then SIGKILL."""
+        """Stop all: SIGTERM to each, the last started first, and SIGKILL for what is left after 10 s."""
         self._stopping.set()
         if self._watcher is not None:
             self._watcher.join()
         with self._lock:
-            running = [kept for kept in self._kept.values() if kept.child is not None and kept.child.poll() is None]
-            for kept in reversed(running):
+            running = [kept for kept in reversed(self._kept.values()) if kept.child is not None]
+            for kept in running:
                 assert kept.child is not None
                 kept.child.terminate()
-            for kept in reversed(running):
+            deadline = time.monotonic() + STOP_GRACE_SECONDS
+            for kept in running:
                 assert kept.child is not None
-                stop_child(kept.child, grace_seconds=STOP_GRACE_SECONDS)
+                stop_child(kept.child, grace_seconds=max(0.1, deadline - time.monotonic()))
+                kept.child, kept.ready = None, False
                 self._report(kept.spec.name, "stopped", "")
 
     # -- keeping
 
     def _start(self, kept: _Kept) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            if kept.spec.log.stat().st_size > LOG_BYTES_MAX:
+                kept.spec.log.replace(kept.spec.log.with_suffix(".1.log"))
         kept.child = start_child(kept.spec.argv, log=kept.spec.log, env=kept.spec.env)
         kept.started_at = time.monotonic()
-        kept.start_at = 0.0
+        kept.ready, kept.start_at = False, 0.0
         self._report(kept.spec.name, "started", f"pid {kept.child.pid}")
 
     def _watch(self) -> None:
-        while not self._stopping.wait(POLL_SECONDS):
+        while not self._stopping.wait(LOOK_SECONDS):
             with self._lock:
-                for kept in self._kept.values():
+                several = list(self._kept.values())
+            for kept in several:
+                with self._lock:
                     self._look_at(kept)
+                self._ask(kept)
 
     def _look_at(self, kept: _Kept) -> None:
-        now = time.monotonic()
         if kept.child is not None and (code := kept.child.poll()) is not None:
-            kept.child = None
-            if code == EXIT_MISCONFIGURED:
-                kept.wanted = False
-                tail = log_tail(kept.spec.log, lines_max=5)
-                self.failure = Misconfigured(f"{kept.spec.name} cannot run. Its log ends:\n{tail}")
-            if now - kept.started_at > STEADY_SECONDS:
-                kept.pause = PAUSE_SECONDS_FIRST
-            kept.start_at = now + kept.pause
-            kept.pause = min(kept.pause * 2, PAUSE_SECONDS_MAX)
-            self._report(kept.spec.name, "died", f"exit code {code}")
-        if kept.child is None and kept.wanted and now >= kept.start_at:
+            self._bury(kept, code)
+        if kept.child is None and kept.wanted and time.monotonic() >= kept.start_at:
             kept.restarts += 1
             self._start(kept)
 
+    def _ask(self, kept: _Kept) -> None:
+        """Ask a process that is not ready whether it is. Without the lock: it may take seconds to answer."""
+        child = kept.child
+        if child is None or kept.ready:
+            return
+        problem = why_not_ready(child.pid, kept.spec.url)
+        with self._lock:
+            if kept.child is not child:
+                return
+            kept.problem = problem or ""
+            if problem is None:
+                kept.ready, kept.early_deaths = True, 0
+                self._report(kept.spec.name, "ready", "")
 
-def why_not_ready(url: str) -> str | None:
-    """Why the process at `url` is not ready, in its own words; None when it is."""
-    try:
-        with urllib.request.urlopen(f"{url}/health/ready", timeout=5):  # noqa: S310 - our own process on loopback
-            return None
-    except urllib.error.HTTPError as error:
-        return error.read(2000).decode("utf-8", "replace")
-    except OSError as error:
-        return f"it does not answer: {error}"
+    def _bury(self, kept: _Kept, code: int) -> None:
+        now = time.monotonic()
+        kept.child, kept.ready = None, False
+        kept.problem = "it is down"
+        kept.early_deaths += 1
+        how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"
+        if code == EXIT_MISCONFIGURED:
+            kept.wanted = False
+            self.failure = Misconfigured(_words(kept, "cannot run"))
+        if now - kept.started_at > STEADY_SECONDS:
+            kept.pause = PAUSE_SECONDS_FIRST
+        kept.start_at = now + kept.pause
+        kept.pause = min(kept.pause * 2, PAUSE_SECONDS_MAX)
+        self._report(kept.spec.name, "died", how)
+
+
+def _words(kept: _Kept, what: str) -> str:
+    return f"{kept.spec.name} {what}. Its log, {kept.spec.log}, ends:\n{log_tail(kept.spec.log)}"

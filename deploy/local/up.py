@@ -1,18 +1,23 @@
 """A whole city on this machine: Kafka, the four services, the adapters of all agencies. One composition for all who
 need one: `subak up`, `subak demo`, the fault tests, the measurements.
 
-Everything lies in one home, a folder for each city: Kafka's data, the databases, the logs, the adapters' files with
-their tokens, and `run.json`, which tells every other command where the bus is.
+Everything lies in one home, a folder for each city, which one process owns at a time: Kafka's data, the databases, the
+logs, the adapters' files with their tokens, and `run.json`, which tells every other command where the bus is. Ports and
+tokens stay from run to run. A process or a broker that dies is started again, and `run.json` renewed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 import os
 import secrets
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from bus.city import City, city_path, load_city
@@ -21,12 +26,16 @@ from bus.runfile import NAME as RUN_FILE
 from bus.runfile import RunFile
 from deploy.local.adapter_files import AdapterFile, adapter_files
 from deploy.local.kafka import LocalKafka
+from deploy.local.ownership import LOCK_NAME, HomeLock
 from deploy.local.ports import HOST, free_ports
-from deploy.local.supervisor import ProcessSpec, Report, Supervisor
-from schemas.failures import Misconfigured
+from deploy.local.supervisor import Event, ProcessSpec, Report, Supervisor
+from schemas.failures import Misconfigured, SubakError
 
 SERVICES = ("gateway", "workflows", "router", "casebook")
 READY_SECONDS_MAX = 90.0
+KAFKA_LOOK_SECONDS = 0.5
+KAFKA_PAUSE_SECONDS_MAX = 10.0
+"""Pause before another try where the broker did not come up again."""
 
 WebhookUrls = Callable[[str], str | None]
 """Agency id → where its system is called; None where it asks for itself."""
@@ -43,6 +52,7 @@ class LocalCity:
         fresh: bool = False,
         bootstrap_servers: str = "",
         partitions: int = 4,
+        replication_factor: int = 1,
         webhook_urls: WebhookUrls = lambda _: None,
         webhook_secret: str = "",
         with_adapters: bool = True,
@@ -55,6 +65,7 @@ class LocalCity:
             home: the folder that has one folder for each city.
             fresh: forget all that earlier runs left there.
             bootstrap_servers: an existing cluster; empty for a Kafka of our own.
+            partitions, replication_factor: of every topic, where it is created.
             webhook_urls, webhook_secret: where and how the adapters call the agencies' systems.
             with_adapters: whether the agencies' adapters run too, or only the services.
             report: told what starts, is ready, dies.
@@ -66,7 +77,8 @@ class LocalCity:
         self.kafka: LocalKafka | None = None
         self.bootstrap_servers = bootstrap_servers
         self.partitions = partitions
-        self.supervisor = Supervisor(report=report)
+        self.replication_factor = replication_factor
+        self.supervisor = Supervisor(report=self._told)
         self.run: RunFile | None = None
         self._fresh = fresh
         self._webhook_urls = webhook_urls
@@ -74,33 +86,42 @@ class LocalCity:
         self._with_adapters = with_adapters
         self._report = report
         self._environment = dict(environment or {})
+        self._owner = HomeLock(self.home)
+        self._specs: list[ProcessSpec] = []
+        self._adapters: list[AdapterFile] = []
+        self._ending = threading.Event()
+        self._kafka_watch: threading.Thread | None = None
 
     def start(self) -> RunFile:
         """Start everything, and say where it is.
 
         Raises:
-            Misconfigured: something cannot run; in words, with the end of its log.
+            Misconfigured, Retryable: something does not run; in words, with the end of its log.
         """
+        self._owner.take()
         try:
-            self.home.mkdir(parents=True, exist_ok=True)
             self._start_kafka()
-            adapters = self._write_adapters()
-            specs = self._specs(adapters)
-            self.supervisor.start(specs)
+            self._adapters = self._write_adapters()
+            self._specs = self._make_specs()
+            self.supervisor.start(self._specs)
             self.supervisor.wait_until_ready(seconds=READY_SECONDS_MAX)
-            self.run = self._write_run_file(adapters, specs)
-            return self.run
+            return self._write_run_file()
         except BaseException:
             self.stop()
             raise
 
     def stop(self) -> None:
         """End all that was started, Kafka last. Data stay."""
-        self.supervisor.stop()
+        self._ending.set()
+        self.run = None
         (self.home / RUN_FILE).unlink(missing_ok=True)
+        self.supervisor.stop()
+        if self._kafka_watch is not None:
+            self._kafka_watch.join()
         if self.kafka is not None:
             self.kafka.stop()
             self._report("kafka", "stopped", "")
+        self._owner.release()
 
     def kill(self, name: str, *, restart: bool = True) -> None:
         """SIGKILL a process (`kafka` too); it comes back by itself, unless `restart` is false."""
@@ -131,7 +152,11 @@ class LocalCity:
     @property
     def settings(self) -> KafkaSettings:
         """How to reach this bus's Kafka."""
-        return KafkaSettings(bootstrap_servers=self.bootstrap_servers, partitions=self.partitions)
+        return KafkaSettings(
+            bootstrap_servers=self.bootstrap_servers,
+            partitions=self.partitions,
+            replication_factor=self.replication_factor,
+        )
 
     # -- the parts
 
@@ -145,15 +170,33 @@ class LocalCity:
             self._report("kafka", "ready", self.bootstrap_servers)
             if self._fresh:
                 self._forget()
+            self._kafka_watch = threading.Thread(target=self._look_after, args=(self.kafka,), daemon=True)
+            self._kafka_watch.start()
         elif self._fresh:
             raise Misconfigured("--fresh forgets a local Kafka; the cluster that you named is not ours to forget.")
-        created = asyncio.run(ensure_topics(self.settings, self.city.agencies))
+        with ThreadPoolExecutor(1) as own:  # an event loop of its own: the caller's thread may run one
+            created = own.submit(lambda: asyncio.run(ensure_topics(self.settings, self.city.agencies))).result()
         self._report("topics", "ready", f"{len(created)} created" if created else "all there")
+
+    def _look_after(self, kafka: LocalKafka) -> None:
+        """Start the broker again when it dies by itself."""
+        again = False
+        while not self._ending.wait(KAFKA_PAUSE_SECONDS_MAX if again else KAFKA_LOOK_SECONDS):
+            if not (again or kafka.has_died()):
+                continue
+            self._report("kafka", "died", "")
+            try:
+                kafka.start()
+                again = False
+                self._report("kafka", "ready", kafka.bootstrap_servers)
+            except SubakError as error:
+                again = True
+                self._report("kafka", "died", str(error))
 
     def _forget(self) -> None:
         """Everything but Kafka's folder, which its owner has forgotten already and now holds open."""
         for path in self.home.iterdir():
-            if path.name == "kafka":
+            if path.name in ("kafka", LOCK_NAME):
                 continue
             if path.is_dir():
                 shutil.rmtree(path)
@@ -168,14 +211,27 @@ class LocalCity:
             self.home / "adapters",
             webhook_urls=self._webhook_urls,
             webhook_secret=self._webhook_secret,
-            ports=free_ports,
+            ports=self._ports,
         )
         for file in files:
             file.write()
         return files
 
-    def _specs(self, adapters: list[AdapterFile]) -> list[ProcessSpec]:
-        ports = free_ports(len(SERVICES))
+    def _ports(self, names: Sequence[str]) -> list[int]:
+        """A free port for each name, the same as last time where it is free still: then bookmarks stay right."""
+        path = self.home / "ports.json"
+        kept: dict[str, int] = {}
+        with contextlib.suppress(OSError, ValueError):
+            kept = json.loads(path.read_text(encoding="ascii"))
+        for name in names:
+            others = [port for other, port in kept.items() if other != name]
+            wanted = [kept[name]] if name in kept else []
+            kept[name] = free_ports(1, preferred=wanted, taken=others)[0]
+        path.write_text(json.dumps(kept, indent=1), encoding="ascii")
+        return [kept[name] for name in names]
+
+    def _make_specs(self) -> list[ProcessSpec]:
+        ports = self._ports(SERVICES)
         subak = [sys.executable, "-m", "services.cli"]
         specs = [
             self._spec(name, [*subak, "run", name], port, {"SUBAK_HTTP_PORT": str(port)})
@@ -183,25 +239,31 @@ class LocalCity:
         ]
         specs += [
             self._spec(f"adapter-{file.name}", [*subak, "run", "adapter", str(file.path)], file.port, {})
-            for file in adapters
+            for file in self._adapters
         ]
         return specs
 
     def _spec(self, name: str, argv: list[str], port: int, more: dict[str, str]) -> ProcessSpec:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("SUBAK_")}
-        env = kept | {
+        env = dict(os.environ) | {
             "SUBAK_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
             "SUBAK_KAFKA_PARTITIONS": str(self.partitions),
+            "SUBAK_KAFKA_REPLICATION_FACTOR": str(self.replication_factor),
             "SUBAK_CITY": str(self.path),
             "SUBAK_HOME": str(self.home),
-            "SUBAK_LOG_LEVEL": os.environ.get("SUBAK_LOG_LEVEL", "info"),
+            "SUBAK_HTTP_HOST": HOST,
         }
         log = self.home / "logs" / f"{name}.log"
         url = f"http://{HOST}:{port}"
         return ProcessSpec(name=name, argv=argv, env=env | more | self._environment, url=url, log=log)
 
-    def _write_run_file(self, adapters: list[AdapterFile], specs: list[ProcessSpec]) -> RunFile:
-        urls = {spec.name: spec.url for spec in specs}
+    def _told(self, name: str, event: Event, detail: str) -> None:
+        """News from the supervisor: the run file follows a process that came back with another number."""
+        if event == "ready" and self.run is not None:
+            self._write_run_file()
+        self._report(name, event, detail)
+
+    def _write_run_file(self) -> RunFile:
+        urls = {spec.name: spec.url for spec in self._specs}
         run = RunFile(
             city=str(self.path),
             bootstrap_servers=self.bootstrap_servers,
@@ -209,10 +271,13 @@ class LocalCity:
             casebook_url=urls["casebook"],
             adapters={
                 agency: {"url": f"{file.url}/agencies/{agency}/events", "token": token}
-                for file in adapters
+                for file in self._adapters
                 for agency, token in file.tokens.items()
             },
-            processes={spec.name: {"pid": self.supervisor.pid(spec.name) or 0, "url": spec.url} for spec in specs},
+            processes={
+                spec.name: {"pid": self.supervisor.pid(spec.name) or 0, "url": spec.url} for spec in self._specs
+            },
         )
         run.write(self.home)
+        self.run = run
         return run

@@ -1,0 +1,149 @@
+"""`subak up`: a real Kafka and a city's whole bus on this machine, until Ctrl-C.
+
+It says what it starts, then where everything is, then what dies and comes back. Another terminal finds the bus by the
+run file; `subak case list`, `subak lag` and the others need no address.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.status import Status
+from rich.table import Table
+
+from bus.settings import read_settings
+from schemas.failures import Misconfigured
+
+if TYPE_CHECKING:
+    from bus.runfile import RunFile
+    from deploy.local.supervisor import Event
+    from deploy.local.up import LocalCity
+
+LOOK_SECONDS = 0.5
+
+
+def up(
+    city: Annotated[str, typer.Option(help="A city that comes with Subak, or the folder of one.")] = "",
+    fresh: Annotated[bool, typer.Option("--fresh/--keep", help="Forget what earlier runs left, or go on.")] = False,
+    home: Annotated[Path | None, typer.Option(help="Where all data lie. Default: SUBAK_HOME, or .subak.")] = None,
+) -> None:
+    """Start a real Kafka and a city's whole bus on this machine; Ctrl-C ends it, and the data stay."""
+    settings = read_settings()
+    console = Console(highlight=False)
+    progress = _Progress(console)
+    bus = _local_city()(
+        city or settings.city,
+        home=home or settings.home,
+        fresh=fresh,
+        bootstrap_servers=settings.kafka_bootstrap_servers,
+        partitions=settings.kafka_partitions,
+        replication_factor=settings.kafka_replication_factor if settings.kafka_bootstrap_servers else 1,
+        report=progress.report,
+    )
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+    try:
+        with console.status("Starting ...") as progress.status:
+            run = bus.start()
+        progress.is_up()
+        _where(console, bus, run)
+        _stay(bus)
+    except KeyboardInterrupt:
+        console.print("\nStopping. The data stay; --fresh forgets them.")
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C would leave Kafka to recover at the next start
+        bus.stop()
+
+
+def _local_city() -> type[LocalCity]:
+    try:
+        from deploy.local.up import LocalCity
+    except ImportError as error:
+        raise Misconfigured(
+            f"this needs the extra `local`, which is not installed ({error.name} is missing): "
+            "pip install 'subak[local]'."
+        ) from error
+    return LocalCity
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _stay(bus: LocalCity) -> None:
+    while bus.supervisor.failure is None:
+        time.sleep(LOOK_SECONDS)
+    raise bus.supervisor.failure
+
+
+def _where(console: Console, bus: LocalCity, run: RunFile) -> None:
+    table = Table("process", "pid", "address", box=SIMPLE_HEAD)
+    if bus.kafka is not None:
+        table.add_row("kafka", str(bus.kafka.pid), run.bootstrap_servers)
+    else:
+        table.add_row("kafka", "not ours", run.bootstrap_servers)
+    for name, process in run.processes.items():
+        table.add_row(name, str(process["pid"]), str(process["url"]))
+    console.print(table)
+    for where, what in (
+        (f"{run.casebook_url}/docs", "the cases' API"),
+        (f"{next(iter(run.processes.values()))['url']}/metrics", "measurements, the same at each process"),
+        (str(bus.home / "run.json"), f"the {len(run.adapters)} agencies' addresses and tokens"),
+        (str(bus.home / "logs"), "what each process says"),
+    ):
+        console.print(f"  [cyan]{escape(where)}[/]  [dim]{what}[/]", soft_wrap=True)
+    console.print("\nIn another terminal: [cyan]subak case list[/], [cyan]subak tail[/], [cyan]subak lag[/].")
+    console.print("[bold]Ctrl-C[/] ends it; the data stay.")
+
+
+class _Progress:
+    """What starts, in few words; later, what dies and comes back. Called from several threads."""
+
+    def __init__(self, console: Console) -> None:
+        self.status: Status | None = None
+        self._console = console
+        self._lock = threading.Lock()
+        self._began = time.monotonic()
+        self._starting: dict[str, bool] = {}
+        self._up = False
+
+    def is_up(self) -> None:
+        """Everything is ready: from now on only what changes is told."""
+        self._console.print(f"[green]✓[/] ready  [dim]after {self._seconds()}[/]")
+        self._up = True
+
+    def report(self, name: str, event: Event, detail: str) -> None:
+        """As the supervisor calls it."""
+        with self._lock:
+            if event == "died":
+                why = f" ({escape(detail)})" if detail else ""
+                self._console.print(f"[yellow]{name} died{why} and is started again[/]")
+            elif self._up and event == "ready":
+                self._console.print(f"[green]✓[/] {name} is ready again")
+            elif not self._up:
+                self._at_start(name, event, detail)
+
+    def _at_start(self, name: str, event: Event, detail: str) -> None:
+        if event == "ready":
+            extra = f" {escape(detail)}" if detail else ""
+            self._console.print(f"[green]✓[/] {name}[dim]{extra}  {self._seconds()}[/]")
+        if name == "kafka" and event == "started" and self.status is not None:
+            self.status.update(f"{escape(detail)} ...")
+        elif name not in ("kafka", "topics"):
+            self._starting[name] = event == "ready"
+            ready = sum(self._starting.values())
+            if self.status is not None:
+                self.status.update(f"Starting the processes: {ready} of {len(self._starting)} ready ...")
+
+    def _seconds(self) -> str:
+        return f"{time.monotonic() - self._began:.1f} s"
