@@ -50,8 +50,9 @@ class LaneSettings:
     """Records that may wait in memory before reading of this number pauses (one more poll may come); it goes on at
     half of that."""
 
-    gather_seconds: float = 0.0
-    """Pause before a batch, so that more records come together. 0 is the lowest latency."""
+    interval_seconds_min: float = 0.025
+    """From one transaction to the next: under load more records share one, which spares the broker; at rest none
+    waits for it."""
 
     timer_check_seconds: float = 1.0
     """How exact timers are."""
@@ -122,6 +123,7 @@ class Lane:
         self._positions: dict[str, int] = {}
         self._transaction = ""
         self._in_hand: tuple[str, Decided] | None = None
+        self._committed_at = 0.0
         self._life = new_id()
         self._count = 0
         self._queue: deque[Record] = deque()
@@ -313,8 +315,9 @@ class Lane:
                 self.last_progress = time.monotonic()
                 self._wake.clear()
                 await self._wait()
-                if settings.gather_seconds and self._queue:
-                    await asyncio.sleep(settings.gather_seconds)
+            pause = settings.interval_seconds_min - (time.monotonic() - self._committed_at)
+            if pause > 0:
+                await asyncio.sleep(pause)
             async with self._busy:
                 now = self._clock()
                 due = self._logic.next_due()
@@ -369,5 +372,5 @@ class Lane:
         self._logic.apply(decided)
         self._in_hand = None
         self._positions, self._transaction = positions, transaction
-        self.last_progress = time.monotonic()
+        self.last_progress = self._committed_at = time.monotonic()
         self._counts.committed(records, decided, time.perf_counter() - began, self._clock().timestamp())

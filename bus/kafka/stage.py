@@ -96,6 +96,7 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
             rebalance_timeout_ms=30_000,
             max_poll_interval_ms=300_000,
             fetch_max_wait_ms=int(kafka.fetch_wait_seconds * 1000),
+            fetch_min_bytes=kafka.fetch_bytes_min,
             max_partition_fetch_bytes=4 * 1024 * 1024,
         )
         self._subscriber(self._receive)

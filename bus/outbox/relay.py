@@ -50,6 +50,9 @@ class RelaySettings:
     gather_seconds: float = 0.005
     """Pause before a batch, so that more rows come together: a transaction costs the same for one as for many."""
 
+    interval_seconds_min: float = 0.05
+    """From one transaction to the next: under load more rows share one, at rest none waits for it."""
+
     held_back_wait_seconds: float = 0.02
     """Pause before rows are looked for again that a running transaction holds back (PostgreSQL)."""
 
@@ -99,6 +102,7 @@ class Relay:
         self._producer: TransactionalProducer | None = None
         self._position = 0
         self._committed_at = 0.0
+        self._batched_at = 0.0
         self._moved = False
         """Whether the copy of the position is behind."""
         self._held_back = False
@@ -134,7 +138,8 @@ class Relay:
         """
         if self._producer is None and not self._must_commit_again() and not await self._rows(rows_max=1):
             return 0
-        await asyncio.sleep(self._settings.gather_seconds)
+        since = time.monotonic() - self._batched_at
+        await asyncio.sleep(max(self._settings.gather_seconds, self._settings.interval_seconds_min - since))
         async with self._turns:
             if self._producer is None:
                 await self._begin()
@@ -150,6 +155,7 @@ class Relay:
         outputs = [self._output(row) for row in rows]
         await self._producer.commit(outputs, {(self._topic, 0): position}, self._group)
         self._position, self._moved, self._committed_at = position, True, self._clock()
+        self._batched_at = time.monotonic()
         self._outbox.relayed(self.agency, len(rows))
 
     def _output(self, row: Waiting) -> Output:
@@ -214,6 +220,7 @@ class Relay:
 
         database = self._outbox.database
         rows, self._held_back = await database.run(unit, alone=database.dialect == "postgresql")
+        self._batched_at = 0.0
         self._moved = False
         return rows
 
