@@ -35,7 +35,7 @@ def _wrong_sender(event: Event, sender: str, city: City) -> list[Reason]:
     expected = city.source_of(sender)
     if event.source == expected:
         return []
-    problem = f"the event says that {event.source} sent it, but it came through the topic of {sender}"
+    problem = f"the event says that {event.source} sent it, but it comes from {sender}"
     return [Reason("wrong_source", "source", problem, f"Set source to {expected}.")]
 
 

@@ -1,0 +1,228 @@
+"""The adapter's HTTP side, as an ASGI application: who may ask what, and every answer a status and a reason.
+
+Small on purpose, since each event passes here: a table of routes, a bearer token for each agency, a bound on bodies and
+on the time they may take. Errors are `{"reasons": [{code, field, problem, fix}, ...]}`, whatever went wrong.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from bus import metrics
+from bus.database import DiskFull
+from bus.logs import get_logger
+from schemas.failures import Reason, Refused, Retryable
+
+log = get_logger("http")
+
+BODY_BYTES_MAX = 1_048_576
+"""1 MiB, for one event or for a list."""
+
+BODY_WAIT_SECONDS_MAX = 30.0
+"""How long a body may take to arrive: who sends slower holds a connection for nothing."""
+
+RETRY_AFTER_SECONDS = 5
+"""What a sender is asked to wait when the adapter cannot store."""
+
+
+@dataclass(slots=True)
+class Asked:
+    """One request of an agency that has shown its token."""
+
+    agency: str
+    id: str
+    """The event that the path names; empty where it names none."""
+    headers: Mapping[bytes, bytes]
+    query: bytes
+    body: bytes = b""
+
+    def header(self, name: bytes) -> str | None:
+        """A header's value, by its name in lower case."""
+        value = self.headers.get(name)
+        return value.decode("latin-1") if value is not None else None
+
+    def number(self, name: str, default: int, most: int) -> int:
+        """A whole number in the query, not below 0.
+
+        Raises:
+            Answered: it is none.
+        """
+        text = parse_qs(self.query.decode("latin-1"), keep_blank_values=True).get(name, [str(default)])[-1]
+        if not (text.isascii() and text.isdigit() and len(text) <= 18):
+            raise Answered(
+                refusal(400, Reason("malformed", name, f"{text[:50]!r} is not a whole number", "Send digits."))
+            )
+        return min(int(text), most)
+
+
+@dataclass(slots=True)
+class Answer:
+    """What to send back."""
+
+    status: int
+    body: bytes
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+
+def answer(status: int, content: Any, *headers: tuple[bytes, bytes]) -> Answer:
+    """An answer with JSON in it."""
+    return Answer(status, json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(), list(headers))
+
+
+def refusal(status: int, *reasons: Reason, headers: Sequence[tuple[bytes, bytes]] = ()) -> Answer:
+    """An answer that says why not."""
+    return answer(status, {"reasons": [reason.as_dict() for reason in reasons]}, *headers)
+
+
+class Answered(Exception):
+    """Nothing else is to be done than to send this answer."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__(answer.status)
+
+
+Handler = Callable[[Asked], Awaitable[Answer]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """`/agencies/<agency>` and what follows: `events`, or `parked` with an id and `replay` after it."""
+
+    method: str
+    first: str
+    last: str
+    names_event: bool
+    handle: Handler
+
+
+class HttpApp:
+    """Routes requests; all that are not for an agency go to `others` (health, metrics)."""
+
+    def __init__(self, tokens: Mapping[str, str], routes: Sequence[Route], others: ASGIApp) -> None:
+        self._tokens = {agency: token.encode() for agency, token in tokens.items()}
+        self._routes = routes
+        self._others = others
+        self._counts: dict[tuple[str, int], Any] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """One request."""
+        if scope["type"] != "http" or not scope["path"].startswith("/agencies/"):
+            await self._others(scope, receive, send)
+            return
+        agency, _, rest = scope["path"][len("/agencies/") :].partition("/")
+        try:
+            done = await self._answer(scope, receive, agency, rest)
+        except Answered as answered:
+            done = answered.answer
+        except Refused as refused:
+            done = refusal(422, *refused.reasons)
+        except Retryable as error:
+            done = _later(error)
+        except Exception as error:
+            log.exception("request_failed", agency=agency, path=scope["path"][:200])
+            problem = f"the adapter failed: {type(error).__name__}"
+            done = refusal(500, Reason("failed", "request", problem, "Send it again; if it fails again, report it."))
+        self._count(agency, done.status)
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(done.body)), *done.headers]
+        await send({"type": "http.response.start", "status": done.status, "headers": headers})
+        await send({"type": "http.response.body", "body": done.body})
+
+    async def _answer(self, scope: Scope, receive: Receive, agency: str, rest: str) -> Answer:
+        headers = dict(scope["headers"])
+        self._check_token(agency, headers.get(b"authorization", b""))
+        route, event_id = self._route(scope["method"], rest)
+        asked = Asked(agency, event_id, headers, scope["query_string"])
+        if scope["method"] == "POST":
+            asked.body = await _body(headers, receive)
+        return await route.handle(asked)
+
+    def _check_token(self, agency: str, authorization: bytes) -> None:
+        token = self._tokens.get(agency)
+        scheme, _, given = authorization.partition(b" ")
+        # An unknown agency is told the same as a wrong token: the answer is no list of who is here.
+        if token is None or scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), token):
+            fix = "Send `Authorization: Bearer <token>` with the token of this agency in adapter.toml."
+            reason = Reason("unauthorized", "Authorization", "the token is missing or not this agency's", fix)
+            raise Answered(refusal(401, reason, headers=[(b"www-authenticate", b"Bearer")]))
+
+    def _route(self, method: str, rest: str) -> tuple[Route, str]:
+        first, _, after = rest.partition("/")
+        allowed = []
+        for route in self._routes:
+            if route.first != first or bool(after) != route.names_event:
+                continue
+            event_id = after
+            if route.last:
+                if not after.endswith("/" + route.last):
+                    continue
+                event_id = after[: -len(route.last) - 1]
+            if route.method == method:
+                return route, event_id
+            allowed.append(route.method)
+        if allowed:
+            problem = f"{method} is not possible here"
+            reason = Reason("method", "request", problem, f"Use {' or '.join(allowed)}.")
+            raise Answered(refusal(405, reason, headers=[(b"allow", ", ".join(allowed).encode())]))
+        fix = "See docs/how-to/connect-an-agency.md for what there is."
+        raise Answered(refusal(404, Reason("not_found", "path", "there is nothing under this path", fix)))
+
+    def _count(self, agency: str, status: int) -> None:
+        key = (agency if agency in self._tokens else "unknown", status)
+        count = self._counts.get(key)
+        if count is None:
+            count = self._counts[key] = metrics.source_requests.labels(key[0], str(status))
+        count.inc()
+
+
+async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    """The body, if it is not too large and not too slow."""
+    stated = headers.get(b"content-length", b"0")
+    if not stated.isdigit() or int(stated[:19]) > BODY_BYTES_MAX:
+        raise Answered(_TOO_LARGE)
+    parts: list[bytes] = []
+    left = BODY_BYTES_MAX
+    try:
+        async with asyncio.timeout(BODY_WAIT_SECONDS_MAX):
+            while True:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    reason = Reason("incomplete", "body", "the body did not arrive whole", "Send it again.")
+                    raise Answered(refusal(400, reason))
+                parts.append(message.get("body", b""))
+                left -= len(parts[-1])
+                if left < 0:
+                    raise Answered(_TOO_LARGE)
+                if not message.get("more_body"):
+                    return parts[0] if len(parts) == 1 else b"".join(parts)
+    except TimeoutError:
+        reason = Reason("too_slow", "body", f"the body took more than {BODY_WAIT_SECONDS_MAX:g} s", "Send it again.")
+        raise Answered(refusal(408, reason, headers=[(b"connection", b"close")])) from None
+
+
+_TOO_LARGE = refusal(
+    413,
+    Reason(
+        "too_large",
+        "body",
+        f"the body has more than {BODY_BYTES_MAX} bytes",
+        "Send fewer events at once; send large content by reference, in dataref.",
+    ),
+)
+"""The connection stays open: the server reads the rest away, so that the sender sees this and not a broken pipe."""
+
+
+def _later(error: Retryable) -> Answer:
+    """An answer to a sender whose event could not be stored now."""
+    if isinstance(error, DiskFull):
+        return refusal(507, Reason("disk_full", "request", str(error), "Send it again when there is space."))
+    reason = Reason("unavailable", "request", str(error), "Send it again: with the same id or key it is stored once.")
+    return refusal(503, reason, headers=[(b"retry-after", b"%d" % RETRY_AFTER_SECONDS)])

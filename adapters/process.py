@@ -1,0 +1,180 @@
+"""The adapter process: outbox, relays, inbox, deliveries and the HTTP side, composed and run until stopped.
+
+It starts, and answers 202, whether or not Kafka is there: what it took is on disk. It stops by itself only where a
+person must act (`Misconfigured`), and says what.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Coroutine
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+
+from adapters.config import AdapterConfig, ServedAgency
+from adapters.delivery import Delivery
+from adapters.http_app import HttpApp
+from adapters.http_source import HttpSource
+from adapters.intake import Intake
+from adapters.schedule import ScheduleSettings
+from adapters.webhook import WebhookTarget, new_session
+from bus.agency_tables import NAME, TABLES, VERSION
+from bus.backoff import Backoff
+from bus.cases import KnownCases
+from bus.city import City, city_path, load_city
+from bus.database import Database
+from bus.health import health_routes
+from bus.inbox import Inbox, InboxReader
+from bus.kafka import KafkaSettings
+from bus.logs import get_logger
+from bus.outbox import Horizon, Outbox, Relay
+from bus.process import serving, until_stopped
+from bus.settings import Settings
+from bus.topics import in_topic
+from schemas.failures import Misconfigured, Retryable
+
+log = get_logger("adapter")
+
+MEASURE_SECONDS = 5.0
+"""How often depths and ages are measured."""
+
+TIDY_SECONDS = 3600.0
+"""How often what was kept long enough is removed."""
+
+RELAYS_AT_ONCE = 8
+"""Relays of one process that may be in a Kafka transaction at once. Those that wait gather more rows meanwhile."""
+
+
+async def run_adapter(path: Path, settings: Settings, stopping: asyncio.Event) -> None:
+    """Run the adapter that `path` (an adapter.toml) describes, until `stopping` is set.
+
+    Raises:
+        Misconfigured: a person must change a file, a setting or a position; says which.
+    """
+    config = AdapterConfig.load(path)
+    city = load_city(city_path(settings.city))
+    for agency in config.agencies:
+        city.agency(agency.id)
+    async with Adapter(config, city, settings.kafka).running() as (port, tasks):
+        log.info("adapter_started", name=config.name, port=port, agencies=len(config.agencies))
+        await until_stopped(stopping, *tasks)
+
+
+class Adapter:
+    """One adapter, in parts."""
+
+    def __init__(self, config: AdapterConfig, city: City, kafka: KafkaSettings) -> None:
+        self.config = config
+        self.problem: str | None = "the adapter is starting"
+        """Why it cannot take events, in words; None when all is well."""
+        self._agencies = [agency.id for agency in config.agencies]
+        self._database = Database(config.database_url, tables=TABLES, name=NAME, version=VERSION)
+        cases = KnownCases(self._database)
+        self.outbox = Outbox(self._database, cases, rows_max=config.outbox_rows_max)
+        self.inbox = Inbox(
+            self._database,
+            cases,
+            agency_of={in_topic(agency): agency for agency in self._agencies},
+            source_of=city.source_of,
+        )
+        self._intake = Intake(city, self.outbox, cases)
+        self._source_of = city.source_of
+        horizon, turns = Horizon(), asyncio.Semaphore(RELAYS_AT_ONCE)
+        self.relays = [
+            Relay(
+                agency.id,
+                self.outbox,
+                kafka,
+                horizon=horizon,
+                turns=turns,
+                accept_new_outbox=agency.accept_new_outbox,
+            )
+            for agency in config.agencies
+        ]
+        self.reader = InboxReader(config.name, self._agencies, self.inbox, kafka)
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[tuple[int, list[asyncio.Task[None]]]]:
+        """Run while the block does; gives the port and the tasks, whose failure is the adapter's."""
+        await self._open()
+        try:
+            async with new_session() as session:
+                deliveries = {
+                    agency.id: self._delivery(agency, WebhookTarget(agency.webhook, session))
+                    for agency in self.config.agencies
+                    if agency.webhook is not None
+                }
+                async with serving(self._app(deliveries), host=self.config.host, port=self.config.port) as port:
+                    self.problem = None
+                    work: list[Coroutine[Any, Any, None]] = [
+                        *(relay.run() for relay in self.relays),
+                        self.reader.run(),
+                        *(delivery.run() for delivery in deliveries.values()),
+                        self._keep_house(),
+                    ]
+                    tasks = [asyncio.create_task(one) for one in work]
+                    try:
+                        yield port, tasks
+                    finally:
+                        for task in tasks:
+                            task.cancel()
+                        await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            await self._database.stop()
+
+    async def _open(self) -> None:
+        """Open the database, for which an adapter may have to wait after a power cut."""
+        backoff = Backoff(0.5, 10.0)
+        while True:
+            try:
+                await self._database.start()
+                await self.outbox.start(self._agencies)
+                await self.inbox.measure(self._agencies)
+                return
+            except Retryable as error:
+                log.warning("adapter_waited", error=str(error))
+                await self._database.stop()
+                await asyncio.sleep(backoff.next_seconds())
+
+    def _delivery(self, agency: ServedAgency, target: WebhookTarget) -> Delivery:
+        webhook = agency.webhook
+        if webhook is None:
+            raise Misconfigured(f"{agency.id} has no webhook")
+        return Delivery(
+            agency.id,
+            self.inbox,
+            target,
+            concurrency_max=webhook.concurrency_max,
+            settings=ScheduleSettings(
+                tries_max=webhook.tries_max,
+                retry_seconds_first=webhook.retry_seconds_first,
+                retry_seconds_max=webhook.retry_seconds_max,
+            ),
+        )
+
+    def _app(self, deliveries: dict[str, Delivery]) -> HttpApp:
+        source = HttpSource(self._intake, self.inbox, deliveries, source_of=self._source_of)
+        others = Starlette(routes=health_routes(why_not_ready=lambda: self.problem))
+        return HttpApp({agency.id: agency.token for agency in self.config.agencies}, source.routes(), others)
+
+    async def _keep_house(self) -> None:
+        """Measure, and remove what was kept long enough. A database that is away makes the adapter not ready."""
+        loop = asyncio.get_running_loop()
+        tidied_at = loop.time()
+        while True:
+            await asyncio.sleep(MEASURE_SECONDS)
+            try:
+                await self.outbox.measure(self._agencies)
+                await self.inbox.measure(self._agencies)
+                self.problem = None
+                if loop.time() - tidied_at > TIDY_SECONDS:
+                    tidied_at = loop.time()
+                    for agency in self._agencies:
+                        await self.outbox.prune(agency, self.config.outbox_keep_seconds)
+                        await self.inbox.forget(agency, self.config.inbox_keep_seconds)
+            except Retryable as error:
+                self.problem = str(error)
+                log.warning("adapter_database_away", error=str(error))
