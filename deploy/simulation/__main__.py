@@ -41,9 +41,8 @@ async def simulate(arrangement: Arrangement, stopping: asyncio.Event) -> None:
             zone=city.zone,
             connections_max=arrangement.connections_max,
         )
-        for id, system in systems.items():
-            poster.add(id, system.records.waiting())
-        receiver = Receiver(systems, poster.add, seed=arrangement.seed, speed=arrangement.speed)
+        poster.look_again()
+        receiver = Receiver(systems, poster.add, poster.look_again, seed=arrangement.seed, speed=arrangement.speed)
         runner = web.AppRunner(receiver.app(), access_log=None, handle_signals=False)
         await runner.setup()
         posting = asyncio.create_task(poster.run())

@@ -57,6 +57,7 @@ class Poster:
         self._free = asyncio.Semaphore(connections_max)
         self._timeout = aiohttp.ClientTimeout(total=answer_within_seconds)
         self._due: list[tuple[float, int, str, Sent]] = []
+        self._newest: dict[str, int] = {}
         self._lines: dict[tuple[str, str], deque[Sent]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
@@ -65,7 +66,14 @@ class Poster:
         """Send these when they are due."""
         for post in posts:
             heapq.heappush(self._due, (post.due_at, post.number, agency_id, post))
+            self._newest[agency_id] = max(self._newest.get(agency_id, 0), post.number)
         self._changed.set()
+
+    def look_again(self) -> None:
+        """Take up what others have planned in the databases since."""
+        for agency_id, records in self._records.items():
+            newest = self._newest.get(agency_id, 0)
+            self.add(agency_id, [post for post in records.waiting() if post.number > newest])
 
     async def run(self) -> None:
         """Send what falls due, for ever. Cancelled, it leaves what has no answer in the databases."""

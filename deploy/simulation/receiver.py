@@ -40,12 +40,14 @@ class Receiver:
         self,
         systems: Mapping[str, System],
         then_post: Callable[[str, Sequence[Sent]], None],
+        look_again: Callable[[], None],
         *,
         seed: int,
         speed: float,
     ) -> None:
         self._systems = systems
         self._then_post = then_post
+        self._look_again = look_again
         self._seed = seed
         self._speed = speed
 
@@ -53,6 +55,7 @@ class Receiver:
         """The web application."""
         app = web.Application(client_max_size=BODY_BYTES_MAX)
         app.router.add_post("/{agency}/events", self.receive)
+        app.router.add_post("/planned", self.planned)
         app.router.add_get("/health/ready", _ready)
         return app
 
@@ -78,6 +81,11 @@ class Receiver:
         stored = records.take(event, posts, now)
         if stored:
             self._then_post(agency.id, stored)
+        return web.Response(status=204)
+
+    async def planned(self, _: web.Request) -> web.Response:
+        """Somebody has planned posts in a database: take them up."""
+        self._look_again()
         return web.Response(status=204)
 
 

@@ -238,6 +238,11 @@ class AgencyRecords:
             "SELECT number, type, case_id FROM heard WHERE number > ? ORDER BY number", (number,)
         ).fetchall()
 
+    def count_of(self, event_type: str) -> int:
+        """How many posts of a type it sent or means to send."""
+        count: int = self._db.execute("SELECT count(*) FROM sent WHERE type = ?", (event_type,)).fetchone()[0]
+        return count
+
     def waiting_count(self) -> int:
         """How many posts have no answer."""
         count: int = self._db.execute("SELECT count(*) FROM sent WHERE state = 'waiting'").fetchone()[0]

@@ -39,7 +39,7 @@ def up(
     """Start a real Kafka and a city's whole bus on this machine; Ctrl-C ends it, and the data stay."""
     settings = read_settings()
     console = Console(highlight=False)
-    progress = _Progress(console)
+    progress = StartProgress(console)
     bus = _local_city()(
         city or settings.city,
         home=home or settings.home,
@@ -49,19 +49,17 @@ def up(
         replication_factor=settings.kafka_replication_factor if settings.kafka_bootstrap_servers else 1,
         report=progress.report,
     )
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    interrupt_on_signals()
     try:
         with console.status("Starting ...") as progress.status:
             run = bus.start()
         progress.is_up()
         _where(console, bus, run)
-        _stay(bus)
+        until_failure(bus)
     except KeyboardInterrupt:
         console.print("\nStopping. The data stay; --fresh forgets them.")
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C would leave Kafka to recover at the next start
+        ignore_interrupts()
         bus.stop()
 
 
@@ -69,18 +67,39 @@ def _local_city() -> type[LocalCity]:
     try:
         from deploy.local.up import LocalCity
     except ImportError as error:
-        raise Misconfigured(
-            f"this needs the extra `local`, which is not installed ({error.name} is missing): "
-            "pip install 'subak[local]'."
-        ) from error
+        raise missing_extra(error) from error
     return LocalCity
+
+
+def missing_extra(error: ImportError) -> Misconfigured:
+    """What to tell where this distribution came without what a local bus needs."""
+    return Misconfigured(
+        f"this needs the extra `local`, which is not installed ({error.name} is missing): pip install 'subak[local]'."
+    )
+
+
+def interrupt_on_signals() -> None:
+    """Let SIGTERM and SIGHUP do what Ctrl-C does: raise KeyboardInterrupt."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
+
+
+def ignore_interrupts() -> None:
+    """For the stop: a second Ctrl-C would leave Kafka to recover at the next start."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _stay(bus: LocalCity) -> None:
+def until_failure(bus: LocalCity) -> None:
+    """Stay until something cannot be started again.
+
+    Raises:
+        Misconfigured: that, in its own words.
+    """
     while bus.supervisor.failure is None:
         time.sleep(LOOK_SECONDS)
     raise bus.supervisor.failure
@@ -106,7 +125,7 @@ def _where(console: Console, bus: LocalCity, run: RunFile) -> None:
     console.print("[bold]Ctrl-C[/] ends it; the data stay.")
 
 
-class _Progress:
+class StartProgress:
     """What starts, in few words; later, what dies and comes back. Called from several threads."""
 
     def __init__(self, console: Console) -> None:

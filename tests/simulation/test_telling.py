@@ -1,4 +1,4 @@
-"""What the demo shows and tells comes from the agencies' databases, and says where a case stands that does not close."""
+"""What the demo shows and tells comes from the agencies' databases, and where an open case stands."""
 
 from __future__ import annotations
 

@@ -1,0 +1,206 @@
+"""A whole city that acts by itself: a local bus, and the systems of all its agencies at work on it.
+
+`subak demo`, the fault tests and the measurements use it. The simulator is one more process that the bus's supervisor
+keeps running, so it can be killed like any other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sys
+import time
+import urllib.request
+from base64 import b64encode
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bus.city import City
+from deploy.local.ports import HOST, free_ports
+from deploy.local.supervisor import ProcessSpec, Report
+from deploy.local.up import LocalCity
+from deploy.simulation.arrangement import AdapterAccess, Arrangement, webhook_url
+from deploy.simulation.counts import Counts, count
+from deploy.simulation.ledger import Ledger, of_cases, read_ledgers
+from deploy.simulation.phrasebook import Phrasebook, load_phrasebook
+from deploy.simulation.records import AgencyRecords
+from deploy.simulation.requests import SUBMITTED, made_up, plan
+from deploy.simulation.roster import roster
+from deploy.simulation.timeline import timeline
+from deploy.simulation.watch import Standing, Watch
+
+NAME = "simulation"
+READY_SECONDS_MAX = 30.0
+LOOK_EVERY_SECONDS = 0.2
+STUCK_AFTER_SECONDS = 60.0
+"""When nothing was posted or heard for so long, what is open counts as stuck."""
+SETTLE_SECONDS_MAX = 15.0
+"""How long the last events may take to reach everybody once all cases are closed."""
+START_SECONDS = 0.5
+"""From planning the requests to the first of them."""
+
+
+class SimulatedCity:
+    """A local city with its simulated agencies. `start`, `submit`, `follow`, `outcome`, `stop`."""
+
+    def __init__(
+        self,
+        city: str = "denpasar",
+        *,
+        home: Path = Path(".subak"),
+        fresh: bool = False,
+        bootstrap_servers: str = "",
+        partitions: int = 2,
+        replication_factor: int = 1,
+        seed: int = 1,
+        speed: float = 1.0,
+        report: Report = lambda *_: None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """
+        Args:
+            seed: decides the requests and all that agencies do; the same seed, the same decisions.
+            speed: how much faster than normal agencies act.
+            others: as `LocalCity` takes them.
+        """
+        self._port = free_ports(1)[0]
+        self._secret = "whsec_" + b64encode(secrets.token_bytes(32)).decode()
+        self._seed = seed
+        self._speed = speed
+        self.local = LocalCity(
+            city,
+            home=home,
+            fresh=fresh,
+            bootstrap_servers=bootstrap_servers,
+            partitions=partitions,
+            replication_factor=replication_factor,
+            webhook_urls=lambda agency: webhook_url(HOST, self._port, agency),
+            webhook_secret=self._secret,
+            report=report,
+            environment=environment,
+        )
+        self.city: City = self.local.city
+        self.book: Phrasebook = load_phrasebook(self.local.path, self.city)
+        self.cases: list[str] = []
+        """The cases of the requests submitted here, in their order."""
+        self.records: dict[str, AgencyRecords] = {}
+        self.watch: Watch | None = None
+
+    def start(self) -> None:
+        """Start the bus, then the agencies' systems; return when all are ready.
+
+        Raises:
+            Misconfigured: something cannot run; in words.
+        """
+        run = self.local.start()
+        try:
+            path = self.local.home / "simulation.json"
+            arrangement = Arrangement(
+                city=str(self.local.path),
+                folder=str(self.local.home / "agency-systems"),
+                seed=self._seed,
+                speed=self._speed,
+                port=self._port,
+                agencies={
+                    id: AdapterAccess(secret=self._secret, **access)
+                    for id, access in run.adapters.items()
+                    if id in roster(self.city, self.book)
+                },
+            )
+            arrangement.write(path)
+            self.records = {id: arrangement.records(id) for id in arrangement.agencies}
+            spec = ProcessSpec(
+                name=NAME,
+                argv=[sys.executable, "-m", "deploy.simulation", str(path)],
+                env={key: value for key, value in os.environ.items() if not key.startswith("SUBAK_")},
+                url=f"http://{HOST}:{self._port}",
+                log=self.local.home / "logs" / f"{NAME}.log",
+            )
+            self.local.supervisor.start([spec])
+            self.local.supervisor.wait_until_ready(seconds=READY_SECONDS_MAX)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End everything. The data stay."""
+        self.local.stop()
+        for records in self.records.values():
+            records.close()
+        self.records = {}
+
+    def made_up(self, count: int) -> list[dict[str, Any]]:
+        """The next requests that the city's citizens would make."""
+        return list(made_up(self.city, self.book, count=count, seed=self._seed, first=self._next_number()))
+
+    def submit(self, requests: Sequence[Mapping[str, Any]], *, per_second: float) -> Watch:
+        """Let these requests come in at the citizens' channel from now on, at a steady rate."""
+        planned = list(
+            plan(
+                requests,
+                book=self.book,
+                city=self.city,
+                seed=self._seed,
+                first=self._next_number(),
+                starts_at=time.time() + START_SECONDS,
+                per_second=per_second,
+            )
+        )
+        self.cases += [case for _, case, *_ in planned]
+        self.watch = Watch(list(self.records.values()), self.cases)
+        self._channel.plan(planned)
+        self._tell_simulator()
+        return self.watch
+
+    def follow(self) -> Iterator[Standing]:
+        """How far the cases are, again and again, until all is done or nothing moves any more.
+
+        Raises:
+            Misconfigured: a process of the city stopped for good; in its words.
+        """
+        assert self.watch is not None, "submit something first"
+        while not self.watch.finished:
+            standing = self.watch.look()
+            yield standing
+            if self.local.supervisor.failure is not None:
+                raise self.local.supervisor.failure
+            if time.monotonic() - standing.changed_at > STUCK_AFTER_SECONDS:
+                return
+            time.sleep(LOOK_EVERY_SECONDS)
+        yield self.watch.look()
+
+    def outcome(self) -> tuple[dict[str, Ledger], Counts]:
+        """This run's part of the agencies' databases, and what follows from it, once the last events have arrived."""
+        until = time.monotonic() + SETTLE_SECONDS_MAX
+        while True:
+            ledgers = of_cases(read_ledgers(self.records.values()), self.cases)
+            counts = count(self.city, ledgers, self.cases)
+            if not counts.lost or counts.open_cases or time.monotonic() > until:
+                return ledgers, counts
+            time.sleep(0.5)
+
+    def stuck(self, ledgers: Mapping[str, Ledger], counts: Counts) -> dict[str, str]:
+        """Each case that is not closed, and where it stands."""
+        found: dict[str, str] = {}
+        for case in counts.open_cases:
+            entries = timeline(self.city, ledgers, case)
+            last = entries[-1] if entries else None
+            name = last.type.removeprefix("subak.").rpartition(".")[0] if last else "nothing"
+            where = f", heard by {', '.join(last.to)}" if last and last.to else ", heard by nobody"
+            found[case] = f"after {name} of {last.who}{where}" if last else "no agency knows of it"
+        return found
+
+    def _tell_simulator(self) -> None:
+        """Let it take up what is planned. Where it is down it does so when it starts."""
+        request = urllib.request.Request(f"http://{HOST}:{self._port}/planned", method="POST")
+        with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=10):  # noqa: S310
+            pass
+
+    @property
+    def _channel(self) -> AgencyRecords:
+        return self.records[self.city.citizens_channel]
+
+    def _next_number(self) -> int:
+        return self._channel.count_of(SUBMITTED) + 1
