@@ -303,13 +303,20 @@ def suspended(case: RepairCase, data: WorkOrderSuspended, step: Step) -> RepairC
     return change(case, state=SUSPENDED)
 
 
-@repair.on(WorkOrderCompleted, states=[ACCEPTED, IN_PROGRESS, SUSPENDED], to=[AWAITING_INSPECTION])
+@repair.on(WorkOrderCompleted, states=[ACCEPTED, IN_PROGRESS, SUSPENDED], to=[AWAITING_INSPECTION, RESOLVED])
 def completed(case: RepairCase, data: WorkOrderCompleted, step: Step) -> RepairCase:
-    """The agency says it is done: whoever is nearest looks at it."""
+    """The agency says it is done: whoever is nearest looks at it, and nobody looks at their own work."""
     step.require_sender([case.executor], "the work order")
-    step.start_timer("inspect", step.city.services[case.service_code].inspect_within)
+    case = change(case, cost=Amount.of(data.cost) or case.cost)
     inspector = step.city.inspector_of(case.area)
-    return change(case, state=AWAITING_INSPECTION, inspectors=(inspector,), cost=Amount.of(data.cost) or case.cost)
+    if inspector == case.executor:
+        above = _above(case.executor, step, already=(case.executor,))
+        if above is None:
+            return _resolve(case, step, data.status_notes)
+        case = _escalate(case, case.executor, above, "Nobody inspects their own work: look at it, please.", step)
+        inspector = above
+    step.start_timer("inspect", step.city.services[case.service_code].inspect_within)
+    return change(case, state=AWAITING_INSPECTION, inspectors=(inspector,))
 
 
 @repair.on_timer("resolve", states=UNDER_ORDER[:4], to=UNDER_ORDER[:4])

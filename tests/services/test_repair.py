@@ -355,3 +355,14 @@ def test_the_city_given_is_the_only_city_known() -> None:
     matter = Matter(other)
     matter.say(other.citizens_channel, RequestSubmitted(service_code=service, area=other.area))
     assert matter.said(RequestForwarded).agency == other.candidates(service, other.area)[0]
+
+
+def test_nobody_inspects_their_own_work() -> None:
+    other: City = load_city(city_path("san-francisco"))
+    executor = other.inspector_of(other.area)
+    service = next(code for code in sorted(other.services) if other.candidates(code, other.area)[0] == executor)
+    matter = Matter(other)
+    matter.say(other.citizens_channel, RequestSubmitted(service_code=service, area=other.area))
+    for data in (RequestAcknowledged(), WorkOrderAccepted(), WorkOrderCompleted()):
+        matter.say(executor, data)
+    assert matter.state() == "resolved", "the case waits for an inspector who is never told"
