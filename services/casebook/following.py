@@ -79,10 +79,12 @@ class Following:
         self._newest_ms: dict[tuple[str, int], int] = {}
         self._stopping = asyncio.Event()
         self._away: str | None = "it has not read the log yet"
+        self._blind: str | None = None
+        """Why Kafka does not answer. A read says nothing of that: the client keeps trying, and finds nothing."""
 
     def why_not_ready(self) -> str | None:
         """Why the tables are not kept up to date now, in words; None when they are."""
-        return self._away
+        return self._away or self._blind
 
     def stop(self) -> None:
         """Let `run` end after the batch in hand."""
@@ -95,18 +97,18 @@ class Following:
             AnotherCasebook: another one writes to this database.
             Misconfigured: the tables and the log do not belong together.
         """
+        reporting = None
         try:
             if await self._patiently(self._begin, "starting") is None:
                 return
-            reported = 0.0
+            reporting = asyncio.create_task(self._report_often())
             while not self._stopping.is_set():
-                records = await self._patiently(self._read, "reading")
-                if records:
+                if records := await self._patiently(self._read, "reading"):
                     await self._take(records)
-                if time.monotonic() - reported >= self._settings.report_seconds:
-                    reported = time.monotonic()
-                    await self._report()
         finally:
+            if reporting is not None:
+                reporting.cancel()
+                await asyncio.gather(reporting, return_exceptions=True)
             await self._reader.stop()
 
     # -- beginning
@@ -132,7 +134,7 @@ class Following:
         found: dict[tuple[str, int], Record] = {}
         await self._reader.seek({place: position.last_offset or 0 for place, position in read.items()})
         deadline = time.monotonic() + 30
-        while found.keys() != read.keys():
+        while not found.keys() >= read.keys():  # partitions that were never read give records too
             if time.monotonic() > deadline:
                 raise Retryable("Kafka did not give the last records back in time")
             for record in await self._reader.read(records_max=1000):
@@ -217,22 +219,34 @@ class Following:
 
     # -- telling
 
+    async def _report_often(self) -> None:
+        """Beside the work, since it waits for Kafka when Kafka is away."""
+        while True:
+            try:
+                await self._report()
+                self._blind = None
+            except Retryable as error:
+                if self._blind is None:
+                    log.warning("kafka_not_answering", error=str(error))
+                self._blind = str(error)
+            await asyncio.sleep(self._settings.report_seconds)
+
     async def _report(self) -> None:
-        """Lag metrics and the copy of the position. What fails here fails again where it matters."""
-        try:
-            ends = await self._reader.end_offsets()
-            standing = await self._reader.positions()
-            moved = {
-                place: position.next_offset
-                for place, position in self._positions.items()
-                if self._copied.get(place) != position.next_offset
-            }
-            if moved:
-                await self._reader.commit_copy(moved)
-                self._copied.update(moved)
-        except Retryable as error:
-            log.debug("lag_not_reported", error=str(error))
-            return
+        """Set the lag metrics, and store a copy of the position for tools.
+
+        Raises:
+            BrokerUnavailable: Kafka does not answer.
+        """
+        ends = await self._reader.end_offsets()
+        standing = await self._reader.positions()
+        moved = {
+            place: position.next_offset
+            for place, position in self._positions.items()
+            if self._copied.get(place) != position.next_offset
+        }
+        if moved:
+            await self._reader.commit_copy(moved)
+            self._copied.update(moved)
         for number in sorted({number for _, number in self._partitions}):
             behind = {place: max(0, ends[place] - standing[place]) for place in self._partitions if place[1] == number}
             taken_ms = [self._newest_ms[place] for place, count in behind.items() if count and place in self._newest_ms]

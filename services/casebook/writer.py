@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from sqlalchemy import Connection, Engine, insert, inspect, select
+from sqlalchemy import Connection, Engine, func, insert, inspect, select
 from sqlalchemy.exc import DBAPIError
 
 from bus.records import Record
@@ -60,6 +60,7 @@ class Writer:
             DatabaseUnavailable: try again.
         """
         with self._transaction("opening the tables") as connection:
+            _alone(connection)
             if rebuild:
                 tables.metadata.drop_all(connection)
             if not inspect(connection).has_table(tables.meta.name):
@@ -140,6 +141,16 @@ def _tell_again(connection: Connection, ids: set[str]) -> list[Case]:
     told = [told_again(entries) for _, entries in timelines(connection, sorted(ids))]
     forget_cases(connection, ids)
     return [case for case in told if case is not None]
+
+
+def _alone(connection: Connection) -> None:
+    """Let nobody else make the tables meanwhile. SQLite has one writer; PostgreSQL fails in creating twice."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+
+
+_LOCK = 0x5B_AC_CA_5E
+"""The number of the casebook's advisory lock in a PostgreSQL database: any, as long as it stays."""
 
 
 def _make_tables(connection: Connection, city: str, beginnings: Mapping[Partition, int]) -> None:

@@ -268,7 +268,7 @@ async def test_rejections_show_every_reason_and_the_record(
         ("/api/cases?agency=public-work", "denpasar has no agency 'public-work'. Did you mean \"public-works\"?"),
         (
             "/api/cases?service_code=road-damages",
-            "denpasar has no service 'road-damages'. Did you mean \"road-damage\"?",
+            "no service 'road-damages'. Did you mean \"road-damage\"?",
         ),
         ("/api/cases?agency=%27;drop", "agency: it has another form than these values have"),
         ("/api/cases?opened_after=yesterday", "'yesterday' is not a time of RFC 3339"),
