@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     database_url: str = ""
     """The process's database, as an SQLAlchemy URL: sqlite:///file or postgresql+psycopg://...
     Empty: SQLite in `home`."""
+    casebook_url: str = ""
+    """Where the operator's commands find the casebook's API, as http://host:port. Empty: the local one."""
     batch_records_max: int = Field(default=2000, ge=1, le=100_000)
     """Records in one transaction of a stage. More is faster; an abort repeats at most this many."""
     remember_ids_seconds: float = Field(default=86_400, ge=60)
