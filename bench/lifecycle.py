@@ -83,7 +83,8 @@ class Agencies:
         horizon, turns = Horizon(), asyncio.Semaphore(8)
         relays = [Relay(a, self._outbox, self._kafka, horizon=horizon, turns=turns) for a in self._agencies]
         reader = InboxReader("bench", self._agencies, self._inbox, self._kafka)
-        self._tasks = [asyncio.create_task(each.run()) for each in (*relays, reader)]
+        self._tasks = [asyncio.create_task(relay.run()) for relay in relays]
+        self._tasks.append(asyncio.create_task(reader.run()))
 
     async def stop(self) -> None:
         """Stop them."""
