@@ -85,6 +85,8 @@ def _node(*, controller_port: int, data: Path) -> Properties:
         "controller.listener.names": "CONTROLLER",
         "listener.security.protocol.map": "BUS:PLAINTEXT,CONTROLLER:PLAINTEXT",
         "log.dirs": str(data),
+        # Each start writes down every partition's leader: a snapshot now and then keeps what must be read again short.
+        "metadata.log.max.record.bytes.between.snapshots": 512 * 1024,
     }
 
 

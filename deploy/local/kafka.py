@@ -32,9 +32,9 @@ from schemas.failures import Misconfigured, Retryable
 
 _START_SECONDS_MAX = 60.0
 _STOP_SECONDS_MAX = 20.0
-_SETTLE_SECONDS_MAX = 20.0
 _POLL_SECONDS = 0.02
-_SETTLING_LOGGERS = [
+_SETTLING_OPTIONS = [
+    "-XX:TieredStopAtLevel=1",  # it runs for a second: not worth the second compiler's time
     "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller.ClusterControlManager=info",
     "-Dorg.slf4j.simpleLogger.log.org.apache.kafka.controller.QuorumController=debug",
 ]
@@ -98,7 +98,9 @@ class LocalKafka:
 
         Raises:
             Misconfigured: the home is in use, a jar is not the locked one, or the broker ended; with its words.
-            Retryable: a jar could not be fetched, or the broker was not ready in time (after the installation).
+            Retryable: a jar could not be fetched, or the broker was not ready in time.
+
+        `timeout_seconds` is for each of its two steps, and does not hold while Kafka is fetched.
         """
         with self._lock:
             if self.is_running():
@@ -149,7 +151,7 @@ class LocalKafka:
             shutil.rmtree(self._data, ignore_errors=True)
             installation.format(self._data)
         elif (self._data / "__cluster_metadata-0").exists():
-            self._settle(installation, controller_port)
+            self._settle(installation, controller_port, timeout_seconds)
         properties = self.home / "server.properties"
         settings = server_properties(port=port, controller_port=controller_port, data=self._data)
         properties.write_text(as_text(settings), encoding="utf-8")
@@ -159,15 +161,15 @@ class LocalKafka:
             raise self._did_not_start(self.log)
         (self.home / "ports.json").write_text(json.dumps([port, controller_port]), encoding="ascii")
 
-    def _settle(self, installation: Installation, controller_port: int) -> None:
+    def _settle(self, installation: Installation, controller_port: int, timeout_seconds: float) -> None:
         """Write down that the last run is over, before the next one begins: see `settling_properties`."""
         properties, log = self.home / "settling.properties", self.home / "settling.log"
         settings = settling_properties(controller_port=controller_port, data=self._data)
         properties.write_text(as_text(settings), encoding="utf-8")
         log.unlink(missing_ok=True)
-        command = installation.command("kafka.Kafka", str(properties), options=_SETTLING_LOGGERS)
+        command = installation.command("kafka.Kafka", str(properties), options=_SETTLING_OPTIONS)
         self._run(command, log)
-        deadline = time.monotonic() + _SETTLE_SECONDS_MAX
+        deadline = time.monotonic() + timeout_seconds
         while not _is_settled(log):
             if not self.is_running() or time.monotonic() > deadline:
                 raise self._did_not_start(log)
