@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import cast
 
 import pytest
 
-from bus.records import Output, partition_for
+from bus.records import Output, Record, partition_for
 from bus.topics import EVENTS, REJECTED, in_topic, out_topic
 from deploy.local.kafka import LocalKafka
 from schemas.envelope import Event
@@ -200,3 +202,24 @@ async def test_a_key_on_the_wrong_partition_is_refused_with_the_partitioner_to_s
         refused = await refusals(bus)
     assert [reason.code for reason in refused[0].reasons] == ["wrong_partition"]
     assert "murmur2_random" in refused[0].reasons[0].fix
+
+
+async def test_a_deadline_that_passes_fires_once_on_the_running_stage_also_when_it_restarts(bus: SmallBus) -> None:
+    code = sorted(bus.city.services)[0]
+    hasty = bus.city.services[code].model_copy(update={"acknowledge_within": timedelta(seconds=2)})
+    bus.city = bus.city.model_copy(update={"services": {**bus.city.services, code: hasty}})
+    async with bus.running("gateway", "workflows"):
+        await bus.publish(bus.city.citizens_channel, request(bus))
+        await bus.until(EVENTS, lambda found: len(found) >= 2)
+    async with bus.running("gateway", "workflows"):
+        await bus.until(EVENTS, lambda found: kinds(found).count("subak.case.escalated.v1") >= 1)
+    log = kinds(await bus.read(EVENTS))
+    fired = log.count("subak.case.timerfired.v1")
+    assert fired >= 1
+    assert log.count("subak.case.escalated.v1") in (fired, fired - 1), "a timer's event had two effects"
+    ids = [dict(record.headers)["ce_id"] for record in await bus.read(EVENTS)]
+    assert len(ids) == len(set(ids)), "a timer fired twice"
+
+
+def kinds(records: Sequence[Record]) -> list[str]:
+    return [Event.from_record(record.headers, record.value).type for record in records]
