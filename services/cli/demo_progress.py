@@ -60,7 +60,7 @@ class Display:
             self._bars.update(task, completed=standing.reached(stage), note=self._note(stage))
         if not self._console.is_terminal and time.monotonic() - self._line_at >= LINE_EVERY_SECONDS:
             self._line_at = time.monotonic()
-            self._console.print(self._line())
+            self._console.print(self._line(), soft_wrap=True)
 
     def _note(self, stage: str) -> str:
         if stage == "money decided":

@@ -19,7 +19,7 @@ from bus.city.model import Agency
 from deploy.simulation.counts import Counts, latencies, percentile
 from deploy.simulation.ledger import Ledger
 from deploy.simulation.requests import SUBMITTED
-from deploy.simulation.timeline import Entry, telling_cases, timeline
+from deploy.simulation.timeline import telling_cases, timeline
 
 LINES_MAX = 10
 """Sentences shown of each kind of trouble; the rest is counted."""
@@ -96,16 +96,16 @@ def print_report(console: Console, outcome: Outcome) -> None:
     console.print()
     console.print(_by_agency(outcome))
     console.print(_by_state(outcome))
-    console.print(_verdict(outcome))
     for case in telling_cases(outcome.ledgers, _closed(outcome)):
         console.print(_story(outcome, case))
+        console.print()
+    console.print(_verdict(outcome))
 
 
 def _by_agency(outcome: Outcome) -> Table:
     city = outcome.city
     table = Table(title="What each agency's own system sent and heard", box=SIMPLE_HEAD, title_justify="left")
     table.add_column("agency")
-    table.add_column("level", style="dim")
     for name in ("sent", "refused", "heard", "redelivered"):
         table.add_column(name, justify="right")
     sizes = Counter(agency.level for agency in city.agencies.values())
@@ -121,7 +121,7 @@ def _by_agency(outcome: Outcome) -> Table:
             continue
         level = levels[city.agencies[ids[0]].level]
         name = city.text(city.agencies[key].name) if len(ids) == 1 else f"{city.text(level.name)} ({len(ids)})"
-        table.add_row(name, city.text(level.name), *(f"{number:,}" if number else "·" for number in numbers))
+        table.add_row(name, *(f"{number:,}" if number else "·" for number in numbers))
     return table
 
 
@@ -178,11 +178,12 @@ def _verdict(outcome: Outcome) -> Panel:
     if counts.redeliveries:
         text.append(f", {counts.redeliveries:,} brought again and recognised", "dim")
     if counts.events_refused:
-        text.append(f", {counts.events_refused:,} refused with a reason, as they came too late", "dim")
+        text.append(f", {counts.events_refused:,} refused with a reason", "dim")
     latency = result["latency_ms"]
-    text.append(f"\n{result['lifecycles_per_second']} cases/s from request to closed")
-    text.append(f"   source to target, one event: p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms")
-    text.append(f"   Apache Kafka {outcome.kafka_version}")
+    text.append(
+        f"\n{result['lifecycles_per_second']} cases/s from request to closed on Apache Kafka {outcome.kafka_version}"
+    )
+    text.append(f"\nsource to target, one event: p50 {latency['p50']:.0f} ms, p99 {latency['p99']:.0f} ms")
     return Panel(text, title="The verdict", title_align="left", border_style="green" if counts.clean else "red")
 
 
@@ -193,31 +194,27 @@ def _closed(outcome: Outcome) -> list[str]:
 
 def _story(outcome: Outcome, case: str) -> Table:
     entries = timeline(outcome.city, outcome.ledgers, case)
-    table = Table(title=f"Case {case}", box=SIMPLE_HEAD, title_justify="left")
-    table.add_column("#", justify="right", style="dim")
-    table.add_column("after", justify="right")
-    table.add_column("who")
-    table.add_column("what")
-    table.add_column("", overflow="fold")
-    table.add_column("heard by", style="dim", overflow="fold")
-    table.add_column("because of", justify="right", style="dim")
+    table = Table(
+        title=f"Case {case}", box=None, title_justify="left", show_header=False, padding=(0, 1), title_style="bold"
+    )
+    table.add_column(justify="right", style="dim", no_wrap=True)
+    table.add_column(justify="right", style="dim", no_wrap=True)
+    table.add_column(overflow="fold")
     numbers = {entry.event_id: number for number, entry in enumerate(entries, 1)}
     for number, entry in enumerate(entries, 1):
-        cause = numbers.get(entry.cause or "")
-        table.add_row(
-            str(number),
-            f"{entry.moment - entries[0].moment:.1f} s",
-            _who(outcome.city, entry),
-            entry.type.removeprefix("subak.").rpartition(".")[0],
-            entry.what,
-            ", ".join(entry.to),
-            f"#{cause}" if cause else "",
+        line = Text.assemble(
+            (entry.who, "cyan" if entry.who in outcome.city.agencies else "magenta"),
+            " ",
+            (entry.type.removeprefix("subak.").rpartition(".")[0], "bold"),
         )
+        if (cause := numbers.get(entry.cause or "")) is not None:
+            line.append(f" because of #{cause}", "dim")
+        if entry.to:
+            line.append(f" → {', '.join(entry.to)}", "dim cyan")
+        if entry.what:
+            line.append(f"\n{entry.what}")
+        table.add_row(f"#{number}", f"{entry.moment - entries[0].moment:.1f} s", line)
     return table
-
-
-def _who(city: City, entry: Entry) -> Text:
-    return Text(entry.who, "cyan" if entry.who in city.agencies else "magenta")
 
 
 def last_line(outcome: Outcome) -> str:
