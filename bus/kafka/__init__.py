@@ -2,7 +2,7 @@
 
 from bus.kafka.errors import BrokerUnavailable, Fenced, NotAllowed
 from bus.kafka.lane import LaneSettings
-from bus.kafka.offsets import ToolOffsets, committed, ends
+from bus.kafka.offsets import ToolOffsets, committed, ends, group_positions
 from bus.kafka.reader import TopicReader, partitions_of
 from bus.kafka.settings import KafkaSettings
 from bus.kafka.stage import Stage, StageSettings
@@ -26,6 +26,7 @@ __all__ = [
     "committed",
     "ends",
     "ensure_topics",
+    "group_positions",
     "partition_for",
     "partitions_of",
 ]

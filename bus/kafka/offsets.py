@@ -45,6 +45,20 @@ async def committed(
     }
 
 
+async def group_positions(settings: KafkaSettings) -> dict[str, dict[tuple[str, int], int]]:
+    """What every group of the cluster has committed: group → (topic, partition) → offset. For tools that show lag.
+
+    Raises:
+        BrokerUnavailable: no answer in time.
+    """
+    found: dict[str, dict[tuple[str, int], int]] = {}
+    async with admin_client(settings, "asking for the groups' offsets") as client:
+        for group, *_ in await client.list_consumer_groups():
+            offsets = await client.list_consumer_group_offsets(group)
+            found[group] = {(tp.topic, tp.partition): at.offset for tp, at in offsets.items() if at.offset >= 0}
+    return found
+
+
 async def ends(settings: KafkaSettings, topics: Iterable[str]) -> dict[tuple[str, int], tuple[int, int]]:
     """For every partition of `topics`: its oldest offset, and where it ends for a reader of committed records."""
     reader = TopicReader(settings, name="ends")

@@ -1,0 +1,159 @@
+"""`subak case`: the cases, and what befell each. It asks the casebook and changes nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.markup import escape
+from rich.panel import Panel
+from rich.table import Table
+
+from services.cli.asking import Casebook
+from services.cli.showing import console, event_type, flags, moment, money, say_json, since, span, state, table, text
+from services.cli.zone import zone_here
+
+app = typer.Typer(no_args_is_help=True, help="Cases: which there are, and what befell each.")
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object, with the keys of the casebook's API.")]
+
+
+@app.command("list")
+def list_cases(
+    state_: Annotated[
+        list[str] | None, typer.Option("--state", help="In this state; may be given several times.")
+    ] = None,
+    agency: Annotated[str | None, typer.Option(help="In which this agency takes part.")] = None,
+    holder: Annotated[str | None, typer.Option(help="Which this agency holds now.")] = None,
+    service: Annotated[str | None, typer.Option(help="Of this service (service_code).")] = None,
+    area: Annotated[str | None, typer.Option(help="In this area, and in all that lie in it.")] = None,
+    overdue: Annotated[bool | None, typer.Option("--overdue/--not-overdue", help="Whose deadline has passed.")] = None,
+    open_: Annotated[bool | None, typer.Option("--open/--closed", help="Which are open, or closed.")] = None,
+    parked: Annotated[bool | None, typer.Option("--parked/--not-parked", help="Which wait for an operator.")] = None,
+    after: Annotated[str | None, typer.Option(help="Opened at or after (2026-11-24T08:00:00+08:00).")] = None,
+    before: Annotated[str | None, typer.Option(help="Opened before.")] = None,
+    id: Annotated[str | None, typer.Option(help="Whose id begins so.")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="At most so many, the newest first.")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List cases, the newest first."""
+    filters = {
+        "state": state_,
+        "agency": holder or agency,
+        "role": "holder" if holder else None,
+        "service_code": service,
+        "area": area,
+        "overdue": overdue,
+        "open": open_,
+        "parked": parked,
+        "opened_after": after,
+        "opened_before": before,
+        "id": id,
+    }
+    with Casebook.here() as casebook:
+        found = list(casebook.rows("/api/cases", "cases", limit=limit, **filters))
+    if as_json:
+        say_json({"cases": found})
+        return
+    out = console()
+    if not found:
+        out.print("No case is like that.")
+        return
+    now, zone = datetime.now(UTC), zone_here()
+    shown = table("case", "state", "service", "area", "held by", "for", "opened", "")
+    for case in found:
+        shown.add_row(
+            case["id"],
+            state(case),
+            escape(text(case["service_name"], case["service_code"])),
+            escape(case["area_name"] or case["area"]),
+            escape(case["holder"] or ""),
+            since(case["held_since"], now),
+            moment(case["opened_at"], zone),
+            flags(case),
+        )
+    out.print(shown)
+    if len(found) == limit:
+        out.print(f"[dim]The newest {limit}. More: --limit, or filters.[/]")
+
+
+@app.command()
+def show(
+    id: Annotated[str, typer.Argument(help="The case's id, or its beginning.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show one case: where it stands, and its timeline: what, who, when, caused by what."""
+    with Casebook.here() as casebook:
+        whole = casebook.whole_id(id)
+        case = casebook.ask(f"/api/cases/{whole}")
+        entries = list(casebook.rows(f"/api/cases/{whole}/timeline", "entries", limit=None))
+    if as_json:
+        say_json({"case": case, "timeline": entries})
+        return
+    out, now, zone = console(), datetime.now(UTC), zone_here()
+    out.print(Panel(_header(case, now, zone), title=f"[bold]case {case['id']}[/]", title_align="left", expand=False))
+    out.print(_timeline(entries, zone))
+    out.print(f"[dim]Times in {zone.key if zone is not None else 'UTC'}.[/]")
+
+
+def _header(case: dict[str, Any], now: datetime, zone: ZoneInfo | None) -> Table:
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style="dim")
+    grid.add_row("state", f"{state(case)}  {flags(case)}")
+    if case["holder"]:
+        grid.add_row("waiting for", f"[bold]{escape(case['holder'])}[/], for {since(case['held_since'], now)}")
+    grid.add_row("service", f"{escape(text(case['service_name']))} [dim]{escape(case['service_code'])}[/]")
+    grid.add_row("area", f"{escape(case['area_name'] or '')} [dim]{escape(case['area'])}[/]")
+    grid.add_row("opened", f"{moment(case['opened_at'], zone)}, by {escape(case['opened_by'])}")
+    if case["closed_at"]:
+        lasted = datetime.fromisoformat(case["closed_at"]) - datetime.fromisoformat(case["opened_at"])
+        grid.add_row("closed", f"{moment(case['closed_at'], zone)}, after {span(lasted)}")
+    for name, key in (("due", "due_at"), ("step due", "answer_by")):
+        if case[key] and not case["closed_at"]:
+            left = datetime.fromisoformat(case[key]) - now
+            grid.add_row(name, f"{moment(case[key], zone)}  [dim]{_left(left.total_seconds())}[/]")
+    if case["estimate"] or case["cost"]:
+        parts = [f"{name} {money(case[name])}" for name in ("estimate", "cost") if case[name]]
+        grid.add_row("money", ", ".join(parts))
+    grid.add_row("parties", escape(", ".join(case["parties"])))
+    grid.add_row("workflow", escape(case["workflow"] or ""))
+    if case["parked"]:
+        parked = case["parked"]
+        grid.add_row("[red]parked[/]", f"{moment(parked['at'], zone)}: {escape(parked['error'] or '')}")
+        grid.add_row("", f"{parked['waiting'] or 0} events wait. After the repair: `subak parked replay {case['id']}`")
+    return grid
+
+
+def _left(seconds: float) -> str:
+    return f"in {span(seconds)}" if seconds >= 0 else f"{span(-seconds)} ago"
+
+
+def _timeline(entries: list[dict[str, Any]], zone: ZoneInfo | None) -> Table:
+    places = {entry["event_id"]: entry["seq"] for entry in reversed(entries)}
+    shown = table("#", "when", "after", "what", "who", "says", "because of")
+    waits = [None, *(_wait(earlier, later) for earlier, later in pairwise(entries))]
+    for entry, wait in zip(entries, waits, strict=True):
+        refused = entry["refusal_id"] is not None
+        note = f" [red](refused: `subak rejected show {entry['refusal_id']}`)[/]" if refused else ""
+        cause = places.get(entry["causationid"])
+        because = f"#{cause}" if cause is not None else escape((entry["causationid"] or "")[:13])
+        shown.add_row(
+            str(entry["seq"]),
+            moment(entry["time"], zone),
+            span(wait) if wait is not None else "",
+            event_type(entry["type"]),
+            escape(entry["agency"]),
+            escape(text(entry["summary"])) + note,
+            because,
+            style="dim" if refused else None,
+        )
+    return shown
+
+
+def _wait(earlier: dict[str, Any], later: dict[str, Any]) -> float:
+    """Seconds between two entries, by the city's log: the agencies' clocks need not agree."""
+    moments = [datetime.fromisoformat(entry["logged_at"]) for entry in (earlier, later)]
+    return (moments[1] - moments[0]).total_seconds()
