@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
 from bus.kafka.errors import sorted_error
+from bus.kafka.pace import Pace
 from bus.kafka.settings import KafkaSettings
 from bus.records import Record
 from schemas.failures import Misconfigured
@@ -40,6 +41,7 @@ class TopicReader:
         self._consumer: AIOKafkaConsumer | None = None
         self._assigned: set[TopicPartition] = set()
         self._tool_offsets: ToolOffsets | None = None
+        self._pace: Pace | None = None
 
     async def start(self, positions: Mapping[tuple[str, int], int]) -> None:
         """Begin to read each (topic, partition) at its offset.
@@ -66,6 +68,7 @@ class TopicReader:
                 raise sorted_error(error, f"starting the reader {self.name}") from error
             raise
         self._consumer = consumer
+        self._pace = Pace(consumer, self._settings)
 
     async def read(self, *, records_max: int = 1000, wait_seconds: float = 0.2) -> list[Record]:
         """The next records, in order within each partition; empty when none came within `wait_seconds`.
@@ -83,7 +86,10 @@ class TopicReader:
             ) from error
         except Exception as error:
             raise sorted_error(error, f"reading as {self.name}") from error
-        return [record_of(raw) for raws in found.values() for raw in raws]
+        records = [record_of(raw) for raws in found.values() for raw in raws]
+        if self._pace is not None:
+            self._pace.saw(len(records))
+        return records
 
     async def to_end(self, *, records_max: int = 5000) -> AsyncIterator[list[Record]]:
         """All records up to the end as it is now, in parts. Ends also where the last records are only markers."""

@@ -31,13 +31,11 @@ class KafkaSettings:
     session_timeout_seconds: float = 6.0
     """A stage that is silent for so long loses its partitions to another."""
 
-    fetch_wait_seconds: float = 0.04
-    """How long the broker may hold a fetch that is not full yet: a bound on latency, and the floor of how soon a
-    resumed partition flows again."""
+    fetch_wait_seconds: float = 0.02
+    """How long the broker may hold a fetch under load that is not full yet: a bound on latency (`pace.py`)."""
 
     fetch_bytes_min: int = 32 * 1024
-    """What makes a fetch full. The clients name every partition in every fetch, so with many topics one fetch for each
-    record costs the broker more than all else."""
+    """What makes a fetch full."""
 
     @property
     def min_insync_replicas(self) -> int:

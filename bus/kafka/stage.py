@@ -22,6 +22,7 @@ from faststream.kafka.message import KafkaMessage
 
 from bus import metrics
 from bus.kafka.lane import Lane, LaneSettings
+from bus.kafka.pace import Pace
 from bus.kafka.reader import record_of
 from bus.kafka.settings import KafkaSettings
 from bus.logic import Logic
@@ -68,7 +69,7 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         self._logic = logic
         self._kafka = kafka
         self._settings = settings or StageSettings()
-        self._polled_at = time.monotonic()
+        self._pace: Pace | None = None
         self._assigned_once = False
         self._broker = KafkaBroker(
             kafka.bootstrap_servers,
@@ -114,7 +115,7 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
     # -- what FastStream calls
 
     async def _receive(self, records: Any) -> None:
-        self._polled_at = time.monotonic()
+        self._keep_pace(len(records))
         by_number: dict[int, list[Record]] = {}
         for raw in records:
             by_number.setdefault(raw.partition, []).append(record_of(raw))
@@ -122,6 +123,11 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
             lane = self.lanes.get(number)
             if lane is not None:
                 lane.put(group)
+
+    def _keep_pace(self, records: int) -> None:
+        if self._subscriber.consumer is not None:
+            self._pace = self._pace or Pace(self._subscriber.consumer, self._kafka)
+            self._pace.saw(records)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Stop every lane: the assignor is eager, so all numbers are given up before any is given out."""
@@ -196,6 +202,7 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
 
     def report(self) -> None:
         """Set the metrics of lag and memory of each partition number: lag from what the last fetches told."""
+        self._keep_pace(0)
         for number, claimed in self.lanes.items():
             for kind, count in claimed.sizes().items():
                 metrics.memory_entries.labels(self.name, str(number), kind).set(count)
