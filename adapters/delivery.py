@@ -66,7 +66,7 @@ class Delivery:
         self._calls: set[asyncio.Task[None]] = set()
         self._marks: list[Mark] = []
         self._marks_waiting = asyncio.Event()
-        self._parked: list[str] = []
+        self._parked: list[tuple[str, Mark]] = []
         """Cases whose parking has been stored since the last pass."""
         self._replays: list[tuple[str, asyncio.Future[tuple[int, bool]]]] = []
         self._subjects: dict[int, str] = {}
@@ -202,6 +202,7 @@ class Delivery:
             return
         for case in cases:
             self._schedule.resume(case)
+        self._unread = True  # what arrived meanwhile was left out of reading, as long as its case was parked
         self._inbox.taken(self.agency, -len(cases))
         if not done.done():
             done.set_result((len(cases), unreadable))
@@ -241,7 +242,7 @@ class Delivery:
                     continue
                 backoff.reset()
                 del self._marks[: len(marks)]
-                self._parked += [self._subjects.pop(mark.id) for mark in marks if mark.state == "parked"]
+                self._parked += [(self._subjects.pop(mark.id), mark) for mark in marks if mark.state == "parked"]
                 self._changed.set()
 
     async def _rest(self) -> None:

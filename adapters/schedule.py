@@ -51,6 +51,8 @@ class _Line:
     rests_until: float = 0.0
     unanswered: int = 0
     """Calls in a row that got no answer."""
+    parking: Mark | None = None
+    """What is to be stored before the line may go."""
 
 
 class Schedule:
@@ -159,22 +161,23 @@ class Schedule:
         if refusals >= self._settings.tries_max:
             self._unload(line)
             line.state = "parking"
-            return Mark(event.id, "parked", tries, refusals, now, None, outcome.reason)
+            line.parking = Mark(event.id, "parked", tries, refusals, now, None, outcome.reason)
+            return line.parking
         until = now + pause_seconds(refusals - 1, self._settings.retry_seconds_first, self._settings.retry_seconds_max)
         self._rest(line, until)
         return Mark(event.id, "waiting", tries, refusals, now, until, outcome.reason)
 
-    def parking_stored(self, cases: Sequence[str]) -> None:
+    def parking_stored(self, parked: Sequence[tuple[str, Mark]]) -> None:
         """These cases' parking is in the inbox: from now on reading leaves them out."""
-        for case in cases:
+        for case, mark in parked:
             line = self._lines.get(case)
-            if line is not None and line.state == "parking":
+            if line is not None and line.parking is mark:
                 del self._lines[case]
 
     def resume(self, case: str) -> None:
         """A parked event of the case is to be tried again; the inbox says so already."""
         line = self._lines.get(case)
-        if line is None:
+        if line is None or line.parking is not None:  # if it is still there, its parking was stored this very moment
             self._lines[case] = _Line(case, partial=True, state="empty")
             self._empty.append(case)
 
