@@ -27,6 +27,8 @@ from deploy.local.waiting import wait_until_answers
 from schemas.failures import Misconfigured
 
 _TOOL_SECONDS_MAX = 120.0
+_ARCHIVES_MAX = 4
+"""Archives of other Javas and older options that are kept, the ones used last: each has 65 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ def install(folder: Path | None = None, *, report: Report = lambda _: None) -> I
             _make_blank(bare)
         if not archive.exists():
             _rehearse(bare, archive)
+        _keep_newest(archive)
     return Installation(java, jars, blank, archive if archive.exists() else None)
 
 
@@ -135,6 +138,14 @@ def _rehearse(bare: Installation, archive: Path) -> None:
             broker.wait()
         if made.exists():
             made.replace(archive)
+
+
+def _keep_newest(archive: Path) -> None:
+    if archive.exists():
+        os.utime(archive)
+    archives = sorted(archive.parent.glob("classes-*.aot"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for unused in archives[_ARCHIVES_MAX:]:
+        unused.unlink()  # a Java that runs with it keeps it open
 
 
 def _archive_key(java: Path) -> str:
