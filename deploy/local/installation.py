@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.local.broker_settings import NODE_ID, Properties, as_text, java_options, server_properties
+from deploy.local.children import start_child
 from deploy.local.jars import KAFKA_VERSION, LOCK_PATH, Report, ensure_jars, user_cache
 from deploy.local.ports import free_ports
 from deploy.local.waiting import wait_until_answers
@@ -124,9 +125,7 @@ def _rehearse(bare: Installation, archive: Path) -> None:
         properties.write_text(as_text(settings), encoding="utf-8")
         made = home / archive.name
         command = bare.command("kafka.Kafka", str(properties), options=[f"-XX:AOTCacheOutput={made}"])
-        broker = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
+        broker = start_child(command, log=home / "rehearsal.log")
         try:
             if wait_until_answers(broker, port, seconds=_TOOL_SECONDS_MAX):
                 broker.terminate()
