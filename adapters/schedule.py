@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import msgspec
+
 from adapters.outcome import Outcome
 from bus.backoff import pause_seconds
 from bus.inbox import Arrived, Mark
@@ -51,6 +53,8 @@ class _Line:
     rests_until: float = 0.0
     unanswered: int = 0
     """Calls in a row that got no answer."""
+    last: Mark | None = None
+    """What became of the latest call. What the inbox says of it may be older: marks are stored later."""
     parking: Mark | None = None
     """What is to be stored before the line may go."""
 
@@ -109,6 +113,8 @@ class Schedule:
         self._empty.remove(case)
         line.partial = partial
         for event in arrived:
+            if line.last is not None and event.id == line.last.id:
+                event = msgspec.structs.replace(event, tries=line.last.tries, refusals=line.last.refusals)
             self._load(line, event)
         if line.events:
             if (first := line.events[0]).next_try_at is not None and first.next_try_at > now and not line.unanswered:
@@ -144,6 +150,10 @@ class Schedule:
     def settle(self, event: Arrived, outcome: Outcome, now: float) -> Mark:
         """Take in what became of a call; returns what to store about it."""
         line = self._lines[event.subject]
+        line.last = self._settle(line, event, outcome, now)
+        return line.last
+
+    def _settle(self, line: _Line, event: Arrived, outcome: Outcome, now: float) -> Mark:
         self._calls -= 1
         tries = event.tries + 1
         if outcome.kind == "away":
