@@ -164,7 +164,7 @@ async def test_without_one_producer_for_each_partition_the_frozen_stage_doubles_
 async def freeze_and_thaw(settings: KafkaSettings, name: str, *flags: str) -> tuple[dict[bytes, list[int]], int]:
     """Stop one member in the middle of a transaction, let another take over, thaw it."""
     rounds = 60
-    async with member(settings, name, *flags) as first:
+    async with member(settings, name, "--slow", *flags) as first:
         await put(settings, name, 10)
         await until_counted(settings, name, 10 * len(KEYS))
         writer = asyncio.create_task(put(settings, name, rounds - 10, pause=0.1))

@@ -1,7 +1,7 @@
 """A stage that counts: the smallest logic whose mistakes show. Each key gives 1, 2, 3 ... with no gap and no twin.
 
 Run as a program it is one member of the group, to be stopped, killed and thawed by a test:
-`python -m tests.support.counting BOOTSTRAP NAME [--one-producer-for-all]`.
+`python -m tests.support.counting BOOTSTRAP NAME [--slow] [--one-producer-for-all]`.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -43,6 +44,8 @@ class Counting:
             self.counts[record.key] = int(record.value)
 
     def decide(self, records: Sequence[Record], now: datetime) -> Decided:
+        if "--slow" in sys.argv:
+            time.sleep(0.3)  # so that whoever is frozen at any moment is frozen within a batch
         changed: dict[bytes, int] = {}
         outputs = []
         for record in records:
