@@ -187,14 +187,16 @@ def _add_examples(home: Path) -> None:
 
 def _next_steps(name: str, class_name: str, module: Path) -> list[str]:
     stem, _, major = name.rpartition(".v")
+    before = [each.name for each in registry if each.name.rpartition(".v")[0] == stem and each.major < int(major)]
     steps = [
         f"Say in the docstring of {class_name} ({module}) what happened, and write its fields.",
         f"Make the examples in schemas/examples/{name} real: valid ones show every field.",
         "subak schemas publish",
         "subak schemas check",
     ]
-    if int(major) > 1:
-        steps.insert(1, f'Write how {stem}.v{int(major) - 1} becomes this one: @upcast(..., to="{name}"), in {module}.')
+    if before:
+        old = max(before, key=lambda each: int(each.rpartition(".v")[2]))
+        steps.insert(1, f'Write how {old} becomes this one: @upcast("{old}", to="{name}"), in {module}.')
     if name.split(".")[1] not in {each.domain for each in registry}:
         steps.append(
             f"The domain is new: let agencies publish and hear subak.{name.split('.')[1]}.* in the city's files."

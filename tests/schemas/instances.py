@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
+from math import ceil, floor
 from typing import Any
 
 from hypothesis import strategies as st
@@ -53,14 +54,25 @@ def _integers(schema: Mapping[str, Any]) -> st.SearchStrategy[int | None]:
         most = min(schema["exclusiveMaximum"] - 1, 10**9 if most is None else most)
     if least is not None and most is not None and least > most:
         return st.none()
-    return st.integers(least, most)
+    if not _near(least, most):
+        return st.integers(least, most)
+    return st.integers(-9 if least is None else least, 9 if most is None else most) | st.integers(least, most)
+
+
+def _near(least: float | None, most: float | None) -> bool:
+    """Whether small numbers are admitted: they are drawn often, since bounds are small."""
+    return (least is None or least <= 9) and (most is None or most >= -9)
 
 
 def _numbers(schema: Mapping[str, Any]) -> st.SearchStrategy[float | None]:
     least, most = schema.get("minimum"), schema.get("maximum")
     if least is not None and most is not None and least > most:
         return st.none()
-    return st.floats(least, most, allow_nan=False, allow_infinity=False)
+    floats = st.floats(least, most, allow_nan=False, allow_infinity=False)
+    if not _near(least, most):
+        return floats
+    low, high = ceil(-9 if least is None else least), floor(9 if most is None else most)
+    return floats | st.integers(low, high).map(float) if low <= high else floats
 
 
 def _texts(schema: Mapping[str, Any]) -> st.SearchStrategy[str | None]:

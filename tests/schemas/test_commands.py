@@ -12,11 +12,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from schemas.failures import Misconfigured
-from schemas.registry import UnknownType
+from schemas.registry import UnknownType, registry
 from services.cli import new, schemas
 
 ROOT = Path(__file__).parents[2]
-PHOTOGRAPHED = "subak.request.photographed.v1"
+SUNG = "subak.request.sung.v1"
 
 
 def shown(*arguments: str) -> Result:
@@ -26,11 +26,11 @@ def shown(*arguments: str) -> Result:
 
 def test_list_shows_every_type_with_its_owner() -> None:
     text = shown("list").stdout
-    assert "30 event types" in text
+    assert f"{len(list(registry))} event types" in text
     assert "subak.workorder.defectfound.v1" in text
     found = json.loads(shown("list", "--domain", "approval", "--json").stdout)
-    assert [each["type"].split(".")[2] for each in found] == ["expired", "granted", "refused", "requested", "sentback"]
-    assert {each["owner"] for each in found} == {"finance"}
+    assert {each["type"] for each in found} == {each.name for each in registry if each.domain == "approval"}
+    assert "finance" in {each["owner"] for each in found}
 
 
 def test_show_tells_fields_values_and_examples() -> None:
@@ -81,22 +81,20 @@ def run(tree: Path, app: str, *arguments: str) -> subprocess.CompletedProcess[st
 
 @pytest.mark.slow
 def test_a_new_type_is_begun_described_published_and_then_guarded(tree: Path) -> None:
-    begun = run(tree, "new", "event-type", PHOTOGRAPHED, "--owner", "citizens-channel")
+    begun = run(tree, "new", "event-type", SUNG, "--owner", "citizens-channel")
     assert begun.returncode == 0, begun.stderr
-    assert "wrote RequestPhotographed in schemas/types/requests.py" in begun.stdout
+    assert "wrote RequestSung in schemas/types/requests.py" in begun.stdout
 
     skeleton = run(tree, "schemas", "publish")
     assert skeleton.returncode == 1
-    assert "say in the docstring of RequestPhotographed what happened" in skeleton.stdout
+    assert "say in the docstring of RequestSung what happened" in skeleton.stdout
 
     module = tree / "schemas" / "types" / "requests.py"
-    said = module.read_text().replace(
-        "Say here in one sentence what happened, in the past tense.", "A picture was taken."
-    )
+    said = module.read_text().replace("Say here in one sentence what happened, in the past tense.", "A song was sung.")
     module.write_text(said)
     assert run(tree, "schemas", "publish").returncode == 0
     assert run(tree, "schemas", "check").returncode == 0
-    assert f"## {PHOTOGRAPHED}" in (tree / "docs" / "reference" / "event-types.md").read_text()
+    assert f"## {SUNG}" in (tree / "docs" / "reference" / "event-types.md").read_text()
 
     required = said.replace(
         '    reason: Text1000 | None = None\n    """Why."""', '    reason: Text1000\n    """Why."""'
@@ -114,11 +112,11 @@ def test_a_new_type_is_begun_described_published_and_then_guarded(tree: Path) ->
 @pytest.mark.slow
 def test_what_is_begun_satisfies_the_linter(tree: Path) -> None:
     begun = [
-        run(tree, "new", "event-type", "subak.request.rated.v2", "--owner", "citizens-channel"),
+        run(tree, "new", "event-type", "subak.request.rated.v7", "--owner", "citizens-channel"),
         run(tree, "new", "event-type", "subak.permit.granted.v1", "--owner", "planning", "--kind", "command"),
     ]
     assert [each.returncode for each in begun] == [0, 0], begun[0].stderr + begun[1].stderr
-    assert "becomes this one: @upcast" in begun[0].stdout
+    assert "Write how subak.request.rated.v1 becomes this one: @upcast" in begun[0].stdout
     assert "The domain is new" in begun[1].stdout
     for command in (["check"], ["format", "--check"]):
         linted = subprocess.run(
@@ -137,9 +135,9 @@ def test_what_is_begun_satisfies_the_linter(tree: Path) -> None:
         (["subak.request.rated.v1"], "there is an event type subak.request.rated.v1 already"),
         (["request.photographed"], "Send subak.<domain>.<event>.v<major>"),
         (["subak.request.Photographed.v1"], "this is not the name of an event type"),
-        ([PHOTOGRAPHED, "--publisher", "nobody"], "--publisher is one of agency, bus, any"),
-        ([PHOTOGRAPHED, "--kind", "wish"], "--kind is one of event, command"),
-        ([PHOTOGRAPHED, "--root", "/"], "is not a source tree of Subak"),
+        ([SUNG, "--publisher", "nobody"], "--publisher is one of agency, bus, any"),
+        ([SUNG, "--kind", "wish"], "--kind is one of event, command"),
+        ([SUNG, "--root", "/"], "is not a source tree of Subak"),
     ],
 )
 def test_a_wrong_beginning_is_refused_in_words(arguments: list[str], said: str) -> None:

@@ -17,25 +17,31 @@ from tests.schemas.instances import instances
 
 TYPES = pytest.mark.parametrize("event_type", list(registry), ids=lambda each: each.name)
 
-DOMAINS = {"request": 11, "approval": 5, "workorder": 9, "case": 4, "event": 1}
+SHARED = {
+    "request": "submitted acknowledged forwarded assigned commented merged reopened resolved rated withdrawn closed",
+    "approval": "requested granted refused sentback expired",
+    "workorder": "issued accepted declined started suspended completed inspected defectfound cancelled",
+    "case": "parked escalated timerfired replayrequested",
+    "event": "rejected",
+}
 
 
-def test_the_city_shares_these_types() -> None:
-    found = [each.domain for each in registry]
-    assert {domain: found.count(domain) for domain in set(found)} == DOMAINS
+def test_the_city_shares_what_the_repair_case_needs() -> None:
+    wanted = {f"subak.{domain}.{event}.v1" for domain, events in SHARED.items() for event in events.split()}
+    assert {each.name for each in registry} >= wanted
 
 
 def test_commands_and_first_events_are_those_of_the_repair_case() -> None:
     commands = {each.name for each in registry if each.kind == "command"}
-    assert commands == {
+    assert commands >= {
         "subak.approval.requested.v1",
         "subak.case.replayrequested.v1",
         "subak.request.forwarded.v1",
         "subak.workorder.cancelled.v1",
         "subak.workorder.issued.v1",
     }
-    assert [each.name for each in registry if each.opens_case] == ["subak.request.submitted.v1"]
-    assert [each.name for each in registry if each.publisher == "any"] == ["subak.request.forwarded.v1"]
+    assert registry.get("subak.request.submitted.v1").opens_case
+    assert registry.get("subak.request.forwarded.v1").publisher == "any"
 
 
 @TYPES
