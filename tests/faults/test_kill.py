@@ -1,0 +1,24 @@
+"""Whatever is killed, at whatever moment, comes back, and the city does its work as if nothing had been."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.faults.faults import carried_out, plan_of_kills
+from tests.faults.town import Town
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(900)]
+
+REQUESTS, PER_SECOND, KILLING_SECONDS = 80, 2.5, 32.0
+
+
+def test_each_process_and_the_broker_is_killed_while_requests_run_and_nothing_is_lost_or_doubled(town: Town) -> None:
+    plan = plan_of_kills(town.seed, town.processes, seconds=KILLING_SECONDS)
+    before = dict(town.city.local.pids)
+    town.submit(REQUESTS, per_second=PER_SECOND)
+    town.until_done(seconds=400, meanwhile=carried_out(plan, town.kill))
+    town.until_ready()
+    after = town.city.local.pids
+    assert set(after) == set(before)
+    assert all(after[name] != pid for name, pid in before.items()), "somebody was not killed"
+    town.check()
