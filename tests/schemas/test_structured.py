@@ -134,6 +134,17 @@ def test_a_number_beyond_a_double_is_refused() -> None:
     assert told(read_structured, body(data={"a": 1}).replace(b'"a": 1', b'"a": 1e400')) == [("not_finite", "data")]
 
 
+def test_who_hands_a_body_over_may_complete_each_event_by_its_position() -> None:
+    sent = json.dumps([document(source=..., id=...), document(source=..., id=...), 7]).encode()
+
+    def complete(member: dict[str, Any], position: int) -> dict[str, Any]:
+        return {"source": GOOD.source, "id": f"PRO-{position}", **member}
+
+    assert told(read_structured, sent, complete=complete) == [("object_type", "[2].event")]
+    found = read_structured(json.dumps(json.loads(sent)[:2]).encode(), complete=complete)
+    assert [(event.id, event.source) for event in found] == [("PRO-0", GOOD.source), ("PRO-1", GOOD.source)]
+
+
 @pytest.mark.parametrize("sent", [b"null", b"7", b'"event"', b"true"])
 def test_an_event_is_an_object(sent: bytes) -> None:
     assert told(read_structured, sent) == [("object_type", "event")]
