@@ -131,12 +131,11 @@ class _Printer:
             return
         agency = agency_in(event.source)
         summary = summary_of(event.type, data or {}, sender=agency, recipient=event.recipient, name_of=self._name_of)
-        self._out.print(
-            f"[dim]{moment(event.time, self._zone)}[/] {event_type(event.type)}{_padding(event.type)} [dim]{escape(event.subject)}[/] "
-            f"[bold]{escape(agency)}[/]{f' → {escape(event.recipient)}' if event.recipient else ''}  "
-            f"{escape(summary['en'])}",
-            soft_wrap=True,
-        )
+        told = f" → {escape(event.recipient)}" if event.recipient else ""
+        when, what = moment(event.time, self._zone), event_type(event.type) + _padding(event.type)
+        who = f"[bold]{escape(agency)}[/]{told}"
+        line = f"[dim]{when}[/] {what} [dim]{escape(event.subject)}[/] {who}  {escape(summary['en'])}"
+        self._out.print(line, soft_wrap=True)
 
     def not_an_event(self, record: Record, error: Unprocessable) -> None:
         """A record that cannot be read as an event."""
