@@ -57,4 +57,4 @@ async def run_stage(
 async def _report(stage: Stage) -> None:
     while True:
         await asyncio.sleep(2)
-        stage.report()
+        await stage.report()

@@ -161,10 +161,6 @@ class Lane:
         """How much this lane remembers, by kind."""
         return self._logic.sizes()
 
-    def position(self, topic: str) -> int:
-        """The next offset of `topic` that no committed transaction covers."""
-        return self._positions.get(topic, 0)
-
     async def stop(self) -> None:
         """Finish the batch in hand, within its deadline, and give the number up."""
         self.ready = False

@@ -2,7 +2,7 @@
 
 The client names every partition in every fetch. So a fetch for each record costs the broker more than all else
 when there are many topics; and fetches that return empty, many times a second, cost it a third of a processor on a bus
-at rest. At rest a fetch waits long and returns with the first byte; under load it waits a little for more to come together.
+at rest. At rest a fetch waits long and returns with the first byte; under load it waits a little for more to come.
 
 The client has one setting for its life. This changes it between two fetches, in the fetcher that builds the requests:
 `tests/bus/test_pace.py` holds that the client still reads it there.

@@ -200,7 +200,7 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
 
     # -- health
 
-    def report(self) -> None:
+    async def report(self) -> None:
         """Set the metrics of lag and memory of each partition number: lag from what the last fetches told."""
         self._keep_pace(0)
         for number, claimed in self.lanes.items():
@@ -214,10 +214,13 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
             end = self._consumer().last_stable_offset(tp)
             lane = self.lanes.get(tp.partition)
             if end is not None and lane is not None and lane.ready:
-                records[tp.partition] = records.get(tp.partition, 0) + max(0, end - lane.position(tp.topic))
+                # The reading position, since it passes over the markers that end each transaction.
+                unread = max(0, end - await self._consumer().position(tp))
+                records[tp.partition] = records.get(tp.partition, lane.waiting) + unread
         for number, count in records.items():
             metrics.lag_records.labels(self.name, str(number)).set(count)
-            oldest_ms = self.lanes[number].oldest_waiting_ms
+            lane = self.lanes.get(number)
+            oldest_ms = lane.oldest_waiting_ms if lane is not None else None
             seconds = max(0.0, (now_ms - oldest_ms) / 1000) if oldest_ms is not None else 0.0
             metrics.lag_seconds.labels(self.name, str(number)).set(seconds)
 

@@ -15,6 +15,7 @@ import shutil
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -75,7 +76,7 @@ class LocalKafka:
         return self._child.pid
 
     def is_running(self) -> bool:
-        """Whether the broker's process lives."""
+        """Whether the broker serves: false while it starts, and when its process has ended."""
         child = self._child
         return child is not None and child.poll() is None
 
@@ -109,7 +110,7 @@ class LocalKafka:
             try:
                 self._start(install(report=self._report), timeout_seconds)
             except BaseException:
-                self.kill()
+                self._gone()
                 self._owner.release()
                 raise
 
@@ -156,9 +157,10 @@ class LocalKafka:
         settings = server_properties(port=port, controller_port=controller_port, data=self._data)
         properties.write_text(as_text(settings), encoding="utf-8")
         self._report("Starting Kafka")
-        self._run(installation.command("kafka.Kafka", str(properties)), self.log)
-        if not wait_until_answers(self._running(), port, seconds=timeout_seconds):
-            raise self._did_not_start(self.log)
+        with self._running(installation.command("kafka.Kafka", str(properties)), self.log) as child:
+            if not wait_until_answers(child, port, seconds=timeout_seconds):
+                raise _did_not_start(child, self.log)
+            self._child = child
         (self.home / "ports.json").write_text(json.dumps([port, controller_port]), encoding="ascii")
 
     def _settle(self, installation: Installation, controller_port: int, timeout_seconds: float) -> None:
@@ -168,27 +170,25 @@ class LocalKafka:
         properties.write_text(as_text(settings), encoding="utf-8")
         log.unlink(missing_ok=True)
         command = installation.command("kafka.Kafka", str(properties), options=_SETTLING_OPTIONS)
-        self._run(command, log)
-        deadline = time.monotonic() + timeout_seconds
-        while not _is_settled(log):
-            if not self.is_running() or time.monotonic() > deadline:
-                raise self._did_not_start(log)
-            time.sleep(_POLL_SECONDS)
-        stop_child(self._running(), grace_seconds=_STOP_SECONDS_MAX)
-        self._gone()
+        with self._running(command, log) as child:
+            deadline = time.monotonic() + timeout_seconds
+            while not _is_settled(log):
+                if child.poll() is not None or time.monotonic() > deadline:
+                    raise _did_not_start(child, log)
+                time.sleep(_POLL_SECONDS)
+            stop_child(child, grace_seconds=_STOP_SECONDS_MAX)
 
-    def _run(self, command: list[str], log: Path) -> None:
-        self._child = start_child(command, log=log)
-        (self.home / "kafka.pid").write_text(f"{self._child.pid}\n", encoding="ascii")
-
-    def _running(self) -> Child:
-        assert self._child is not None
-        return self._child
-
-    def _did_not_start(self, log: Path) -> Exception:
-        if self.is_running():
-            return Retryable(f"Kafka was not ready in time. The last lines of {log}:\n{log_tail(log)}")
-        return Misconfigured(f"Kafka ended while it started. The last lines of {log}:\n{log_tail(log)}")
+    @contextlib.contextmanager
+    def _running(self, command: list[str], log: Path) -> Iterator[Child]:
+        """Run a program of Kafka's. Killed where the block fails; its number is noted for whoever finds it left over."""
+        child = start_child(command, log=log)
+        (self.home / "kafka.pid").write_text(f"{child.pid}\n", encoding="ascii")
+        try:
+            yield child
+        except BaseException:
+            child.kill()
+            child.wait()
+            raise
 
     def _gone(self) -> None:
         self._child = None
@@ -224,6 +224,12 @@ class LocalKafka:
             remembered = [int(port) for port in json.loads((self.home / "ports.json").read_text(encoding="ascii"))]
         port, controller_port = free_ports(2, preferred=remembered)
         return port, controller_port
+
+
+def _did_not_start(child: Child, log: Path) -> Exception:
+    if child.poll() is None:
+        return Retryable(f"Kafka was not ready in time. The last lines of {log}:\n{log_tail(log)}")
+    return Misconfigured(f"Kafka ended while it started. The last lines of {log}:\n{log_tail(log)}")
 
 
 def _is_settled(log: Path) -> bool:

@@ -43,6 +43,9 @@ class FollowingSettings:
     report_seconds: float = 2.0
     """How often lag is measured and the copy of the position stored for tools."""
 
+    leader_wait_seconds: float = 60.0
+    """How long the log may seem shorter than what was read of it: a new leader learns its end late."""
+
     retry_seconds_min: float = 0.2
     retry_seconds_max: float = 5.0
     """Pause between attempts while something is away: doubles from min to max."""
@@ -127,10 +130,16 @@ class Following:
     async def _check_log(self) -> None:
         """The last record of each partition must still stand in the log, the same: or it is another log."""
         read = {place: position for place, position in self._positions.items() if position.last_offset is not None}
-        ends = await self._reader.end_offsets()
-        for place, position in read.items():
-            if position.next_offset > ends[place]:
+        patience = time.monotonic() + self._settings.leader_wait_seconds
+        while True:
+            ends = await self._reader.end_offsets()
+            beyond = {place: position for place, position in read.items() if position.next_offset > ends[place]}
+            if not beyond:
+                break
+            if time.monotonic() > patience or self._stopping.is_set():
+                place, position = next(iter(beyond.items()))
                 raise _another_log(place, f"the log ends at {ends[place]}, and the tables hold {position.next_offset}")
+            await asyncio.sleep(0.5)
         found: dict[tuple[str, int], Record] = {}
         await self._reader.seek({place: position.last_offset or 0 for place, position in read.items()})
         deadline = time.monotonic() + 30

@@ -49,6 +49,7 @@ class Display:
         """Draw while the block runs."""
         if not self._console.is_terminal:
             yield
+            self._console.print(self._line(), soft_wrap=True)
             return
         with Live(get_renderable=self._drawing, console=self._console, refresh_per_second=5, transient=False):
             yield

@@ -38,7 +38,9 @@ from tests.support.postgresql import PostgreSQL
 
 pytestmark = pytest.mark.kafka
 
-QUICK = FollowingSettings(batch_records_max=50, read_wait_seconds=0.05, report_seconds=0.2, retry_seconds_max=0.5)
+QUICK = FollowingSettings(
+    batch_records_max=50, read_wait_seconds=0.05, report_seconds=0.2, leader_wait_seconds=1, retry_seconds_max=0.5
+)
 
 
 @pytest.fixture

@@ -1,0 +1,144 @@
+"""The whole of it, on a real Kafka: the demo's promise to a newcomer, and a city whose agencies' systems are killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.simulation.city import NAME, SimulatedCity
+
+pytestmark = [pytest.mark.kafka, pytest.mark.slow]
+
+SAN_FRANCISCO = Path(__file__).parents[3] / "shared" / "data" / "san-francisco-311-2011-06.json"
+
+
+async def demo(*arguments: str, home: Path) -> tuple[int, str, str]:
+    """Run `subak demo`; exit code, stdout, stderr."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("SUBAK_")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "services.cli",
+        "demo",
+        "--home",
+        str(home),
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment,
+    )
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, out.decode(), err.decode()
+
+
+def spotless(line: str, *, cases: int) -> dict[str, Any]:
+    """The JSON object of a run in which all went as it must."""
+    found: dict[str, Any] = json.loads(line)
+    assert (found["lost"], found["duplicated"], found["out_of_order"]) == (0, 0, 0)
+    assert found["submitted"] == found["accepted"] == found["cases"] == found["closed"] == cases
+    return found
+
+
+@pytest.mark.timeout(600)
+async def test_the_demo_prints_one_json_object_and_a_second_run_goes_on_where_the_first_ended(tmp_path: Path) -> None:
+    for _ in range(2):
+        code, out, err = await demo("--json", "--count", "15", "--rate", "10", "--speed", "4", home=tmp_path)
+        assert code == 0, err
+        assert out.count("\n") == 1  # progress goes elsewhere
+        found = spotless(out, cases=15)
+        assert found["kafka_version"] == "4.3.1"
+        assert "closed 15 of 15" in err
+    assert not (tmp_path / "denpasar" / "run.json").exists()
+
+
+@pytest.mark.timeout(600)
+async def test_the_demo_tells_a_person_what_happened(tmp_path: Path) -> None:
+    code, out, err = await demo("--exit", "--count", "15", "--rate", "10", "--speed", "4", home=tmp_path)
+    assert code == 0, err
+    for part in ("What each agency's own system", "Where the cases are", "lost 0", "because of #1", "subak case list"):
+        assert part in out
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.skipif(not SAN_FRANCISCO.exists(), reason=f"the feed from outside is not here: {SAN_FRANCISCO}")
+async def test_a_second_citys_feed_of_real_requests_runs_through_to_the_last_case(tmp_path: Path) -> None:
+    code, out, err = await demo(
+        "--city",
+        "san-francisco",
+        "--requests",
+        str(SAN_FRANCISCO),
+        "--rate",
+        "25",
+        "--speed",
+        "2",
+        "--json",
+        home=tmp_path,
+    )
+    assert code == 0, err
+    spotless(out.splitlines()[-1], cases=500)
+
+
+async def test_a_feed_that_is_none_is_told_before_anything_starts(tmp_path: Path) -> None:
+    wrong = tmp_path / "requests.json"
+    wrong.write_text('{"requests": []}', encoding="utf-8")
+    code, out, err = await demo("--requests", str(wrong), home=tmp_path)
+    assert code == 78
+    assert "holds no JSON array" in err
+    assert not out
+    assert not (tmp_path / "denpasar").exists()
+
+
+@pytest.mark.timeout(600)
+def test_killed_systems_and_adapters_lose_nothing_and_do_nothing_twice(tmp_path: Path) -> None:
+    """kill -9 of the agencies' systems and of an adapter, in turn, while 60 cases run."""
+    city = SimulatedCity("denpasar", home=tmp_path, speed=3)
+    city.start()
+    try:
+        watch = city.submit(city.made_up(60), per_second=15)
+        victims = [(20, NAME), (60, "adapter-agencies"), (120, NAME), (180, "adapter-citizens"), (240, NAME)]
+        for standing in city.follow():
+            if victims and standing.posted >= victims[0][0]:
+                city.local.kill(victims.pop(0)[1])
+        assert not victims, f"too little happened to kill {victims}"
+        ledgers, counts = city.outcome()
+        assert counts.clean, (counts, city.stuck(ledgers, counts))
+        assert counts.closed == 60
+        assert watch.finished
+    finally:
+        city.stop()
+
+
+@pytest.mark.timeout(600)
+async def test_ctrl_c_ends_a_running_demo_and_everything_that_it_started(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "services.cli",
+        "demo",
+        "--home",
+        str(tmp_path),
+        "--count",
+        "2000",
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    async with asyncio.timeout(200):
+        while b"requests come in" not in (line := await process.stdout.readline()):
+            assert line, "it ended before it began"
+        await asyncio.sleep(3)
+        run = json.loads((tmp_path / "denpasar" / "run.json").read_text(encoding="utf-8"))
+        process.send_signal(signal.SIGINT)
+        rest = await process.stdout.read()
+        assert await process.wait() == 130
+    assert b"The data stay" in rest
+    for name, found in run["processes"].items():
+        assert not Path(f"/proc/{found['pid']}").exists(), f"{name} still runs"
