@@ -121,8 +121,10 @@ class Poster:
             "Idempotency-Key": post.event_id,
         }
         pause = PAUSE_SECONDS_FIRST
-        while records.is_waiting(post.number):
+        while True:
             async with self._free:
+                if not records.is_waiting(post.number):
+                    return  # dropped: the case came to its end while this waited for its turn
                 records.began(post.number)
                 try:
                     async with self._session.post(
