@@ -180,7 +180,7 @@ class LocalKafka:
 
     @contextlib.contextmanager
     def _running(self, command: list[str], log: Path) -> Iterator[Child]:
-        """Run a program of Kafka's; kill it where the block fails. Its number is noted for whoever finds it left over."""
+        """Run a program of Kafka's; kill it where the block fails. Its number is noted for who finds it left over."""
         child = start_child(command, log=log)
         (self.home / "kafka.pid").write_text(f"{child.pid}\n", encoding="ascii")
         try:

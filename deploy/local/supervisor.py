@@ -134,10 +134,10 @@ class Supervisor:
         with self._lock:
             kept = self._kept[name]
             kept.wanted = restart
+            kept.early_deaths, kept.pause = 0, 0.0  # we do it: nothing is wrong with it, and it may come back at once
             if kept.child is not None:
                 kept.child.kill()
                 self._bury(kept, kept.child.wait())
-                kept.early_deaths, kept.pause = 0, PAUSE_SECONDS_FIRST  # we did it: nothing is wrong with it
             kept.start_at = 0.0
 
     def restart(self, name: str) -> None:
@@ -222,8 +222,8 @@ class Supervisor:
         if now - kept.started_at > STEADY_SECONDS:
             kept.pause = PAUSE_SECONDS_FIRST
         kept.start_at = now + kept.pause
-        kept.pause = min(kept.pause * 2, PAUSE_SECONDS_MAX)
-        self._report(kept.spec.name, "died", how)
+        self._report(kept.spec.name, "died", f"{how}; starts again in {kept.pause:.1f} s" if kept.wanted else how)
+        kept.pause = min(max(kept.pause * 2, PAUSE_SECONDS_FIRST), PAUSE_SECONDS_MAX)
 
 
 def _words(kept: _Kept, what: str) -> str:

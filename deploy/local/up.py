@@ -184,7 +184,7 @@ class LocalCity:
         while not self._ending.wait(KAFKA_PAUSE_SECONDS_MAX if again else KAFKA_LOOK_SECONDS):
             if not (again or kafka.has_died()):
                 continue
-            self._report("kafka", "died", "")
+            self._report("kafka", "died", "starts again at once")
             try:
                 kafka.start()
                 again = False

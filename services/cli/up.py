@@ -145,8 +145,8 @@ class StartProgress:
         """As the supervisor calls it."""
         with self._lock:
             if event == "died":
-                why = f" ({escape(detail)})" if detail else ""
-                self._console.print(f"[yellow]{name} died{why} and is started again[/]")
+                why = f": {escape(detail)}" if detail else ""
+                self._console.print(f"[yellow]{name} died{why}[/]")
             elif self._up and event == "ready":
                 self._console.print(f"[green]✓[/] {name} is ready again")
             elif not self._up:

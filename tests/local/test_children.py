@@ -60,7 +60,12 @@ def test_a_child_dies_with_a_parent_that_is_killed(tmp_path: Path, leash: str) -
 
 def test_a_child_lives_on_when_the_thread_that_asked_for_it_ends(tmp_path: Path) -> None:
     started = []
-    thread = threading.Thread(target=lambda: started.append(start_child(SLEEPER, log=tmp_path / "log")))
+
+    def ask() -> None:
+        started.append(start_child(SLEEPER, log=tmp_path / "log"))
+        time.sleep(0.5)  # the leash is on
+
+    thread = threading.Thread(target=ask)
     thread.start()
     thread.join()
     time.sleep(0.5)

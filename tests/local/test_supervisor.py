@@ -94,7 +94,7 @@ def test_one_that_dies_is_started_again_and_reported(
     assert kept.pid("one") not in (None, first)
     assert kept.pid("other") == other
     assert heard.events_of("one") == ["started", "ready", "died", "started", "ready"]
-    assert ("one", "died", "killed by signal 9") in heard.news
+    assert ("one", "died", "killed by signal 9; starts again in 0.5 s") in heard.news
 
 
 def test_one_that_is_killed_and_not_to_come_back_stays_down_until_it_is_restarted(
@@ -132,12 +132,12 @@ def test_one_that_dies_again_and_again_before_it_is_ready_ends_the_wait_with_its
 def test_the_pause_before_a_restart_doubles(
     kept: Supervisor, spec: Callable[..., ProcessSpec], heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "PAUSE_SECONDS_MAX", 1.0)
+    monkeypatch.setattr(module, "PAUSE_SECONDS_MAX", 0.9)
+    monkeypatch.setattr(module, "PAUSE_SECONDS_FIRST", 0.2)
     kept.start([spec("sick", "exit", "3")])
-    began = time.monotonic()
-    _until(lambda: kept.restarts("sick") == 3)
-    assert time.monotonic() - began >= 0.5 + 1.0 + 1.0
-    assert heard.events_of("sick").count("died") == 3
+    _until(lambda: kept.restarts("sick") == 4)
+    told = [detail for _, event, detail in heard.news if event == "died"]
+    assert told == [f"exit code 3; starts again in {pause} s" for pause in (0.2, 0.4, 0.8, 0.9)]
 
 
 def test_one_that_asks_for_a_person_is_left_alone_and_says_why(
