@@ -105,14 +105,26 @@ def _merged(one: Plan, other: Plan) -> Plan:
 
 
 def _kept(value: Any, plan: Plan) -> Any:
-    if plan is _ALL or plan is _DROP:
-        return value if plan is _ALL else _GONE
+    """What the plan leaves of a value."""
+    if plan is _ALL:
+        return value
+    if plan is _DROP:
+        return _GONE
     if isinstance(value, dict):
         if "fields" not in plan and "values" not in plan:
             return _GONE
         fields, others = plan.get("fields", {}), plan.get("values", _DROP)
-        parts = {name: _kept(part, fields.get(name, others)) for name, part in value.items()}
-        return {name: part for name, part in parts.items() if part is not _GONE}
+        kept = {}
+        for name, part in value.items():
+            within = fields.get(name, others)
+            if within is _DROP:
+                continue
+            if type(part) is dict or type(part) is list:
+                part = _kept(part, within)
+                if part is _GONE:
+                    continue
+            kept[name] = part
+        return kept
     if isinstance(value, list):
         items = [_kept(item, plan.get("items", _DROP)) for item in value]
         return [item for item in items if item is not _GONE]
