@@ -27,7 +27,7 @@ bench: setup ## Measure: stages against their peers, whole lifecycles, latency
 	$(BIN)/python -m bench $(ARGS)
 
 soak: setup ## The long runs: faults at random moments, hours if you like (ARGS="--minutes 60")
-	$(BIN)/python -m pytest tests -m "soak or slow or not slow" --soak $(ARGS)
+	$(BIN)/python -m pytest tests/faults -m soak --soak -s $(ARGS)
 
 lock: .tools/uv/bin/uv ## Resolve requirements.lock anew from pyproject.toml
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
