@@ -32,7 +32,7 @@ class Display:
         self._began = time.monotonic()
         self._line_at = 0.0
         self._bars = Progress(
-            TextColumn("  {task.description:>13}"),
+            TextColumn("  {task.description}"),
             BarColumn(bar_width=46, complete_style="cyan", finished_style="green"),
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}", style="dim"),
@@ -40,7 +40,7 @@ class Display:
             expand=False,
         )
         self._tasks = {
-            stage: self._bars.add_task(f"[{_COLOURS.get(stage, 'cyan')}]{stage}", total=total, note="")
+            stage: self._bars.add_task(f"[{_COLOURS.get(stage, 'cyan')}]{stage:<13}[/]", total=total, note="")
             for stage in STAGES
         }
 

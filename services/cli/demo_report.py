@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
@@ -20,6 +22,8 @@ from deploy.simulation.counts import Counts, latencies, percentile
 from deploy.simulation.ledger import Ledger
 from deploy.simulation.requests import SUBMITTED
 from deploy.simulation.timeline import telling_cases, timeline
+
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 LINES_MAX = 10
 """Sentences shown of each kind of trouble; the rest is counted."""
@@ -96,6 +100,8 @@ def print_report(console: Console, outcome: Outcome) -> None:
     console.print()
     console.print(_by_agency(outcome))
     console.print(_by_state(outcome))
+    if outcome.counts.events_refused:
+        console.print(_refusals(outcome))
     for case in telling_cases(outcome.ledgers, _closed(outcome)):
         console.print(_story(outcome, case))
         console.print()
@@ -161,6 +167,22 @@ def _by_state(outcome: Outcome) -> Table:
         table.add_row("[red]open[/]", f"{number:,}", where)
     if counts.rejected:
         table.add_row("[yellow]not taken[/]", f"{counts.rejected:,}", "the request was refused, with its reasons")
+    return table
+
+
+def _refusals(outcome: Outcome) -> Table:
+    table = Table(title="What was refused, and why", box=SIMPLE_HEAD, title_justify="left")
+    table.add_column("event")
+    table.add_column("times", justify="right")
+    table.add_column("why", style="dim")
+    found = Counter(
+        (sent.type.removeprefix("subak.").rpartition(".")[0], _ID.sub("…", sent.problem or ""))
+        for ledger in outcome.ledgers.values()
+        for sent in ledger.sent
+        if sent.state == "refused"
+    )
+    for (name, why), number in found.most_common(LINES_MAX):
+        table.add_row(name, str(number), escape(why))
     return table
 
 

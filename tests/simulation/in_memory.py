@@ -21,7 +21,7 @@ from deploy.simulation.records import REJECTED, AgencyRecords, Sent
 from deploy.simulation.requests import made_up, plan
 from deploy.simulation.roster import roster
 from schemas.envelope import Event
-from schemas.failures import Refused
+from schemas.failures import Reason, Refused
 from schemas.identifiers import derived_id
 from schemas.registry import registry
 from services.workflows.definition import CLOSED, Step, consequence
@@ -124,7 +124,7 @@ class InMemoryCity:
         case = self.cases.get(event.subject)
         try:
             if case is not None and case.state == CLOSED:
-                raise Refused([])
+                raise Refused([Reason("case_closed", "subject", f"the case {case.id} is closed", "Open another.")])
             decision = repair.open(event, data, step) if case is None else repair.decide(case, event.type, data, step)
         except Refused as refusal:
             self._reject(event, sender, refusal)

@@ -98,6 +98,7 @@ def test_the_report_of_a_good_run_names_what_people_ask_for(run: InMemoryCity) -
         "p50",
         "Kelurahan (16)",
         "closed, rated",
+        "is closed",
     ):
         assert part in text
     assert troubles(outcome_of(run)) == []
