@@ -2,10 +2,11 @@
 
 from bus.kafka.errors import BrokerUnavailable, Fenced, NotAllowed
 from bus.kafka.lane import LaneSettings
-from bus.kafka.offsets import ToolOffsets, committed, ends, group_positions
+from bus.kafka.offsets import committed, ends, group_positions
 from bus.kafka.reader import TopicReader, partitions_of
 from bus.kafka.settings import KafkaSettings
 from bus.kafka.stage import Stage, StageSettings
+from bus.kafka.tool_offsets import ToolOffsets
 from bus.kafka.topics import ensure_topics
 from bus.kafka.transactions import TransactionalProducer
 from bus.records import Output, Record, partition_for

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import TYPE_CHECKING
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
@@ -17,11 +16,9 @@ from aiokafka.errors import OffsetOutOfRangeError
 from bus.kafka.errors import sorted_error
 from bus.kafka.pace import Pace
 from bus.kafka.settings import KafkaSettings
+from bus.kafka.tool_offsets import ToolOffsets
 from bus.records import Record
 from schemas.failures import Misconfigured
-
-if TYPE_CHECKING:
-    from bus.kafka.offsets import ToolOffsets
 
 START_SECONDS_MAX = 60.0
 """How long the first connection may take before the reader gives up."""
@@ -154,8 +151,6 @@ class TopicReader:
         A copy for the eye: nothing starts from it.
         """
         if self._tool_offsets is None:
-            from bus.kafka.offsets import ToolOffsets
-
             self._tool_offsets = ToolOffsets(self._settings, self.name)
         await self._tool_offsets.commit(positions)
 
