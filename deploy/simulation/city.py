@@ -154,8 +154,8 @@ class SimulatedCity:
         self._tell_simulator()
         return self.watch
 
-    def follow(self) -> Iterator[Standing]:
-        """How far the cases are, again and again, until all is done or nothing moves any more.
+    def follow(self, *, stuck_after_seconds: float = STUCK_AFTER_SECONDS) -> Iterator[Standing]:
+        """How far the cases are, again and again, until all is done or nothing has moved for so long.
 
         Raises:
             Misconfigured: a process of the city stopped for good; in its words.
@@ -166,7 +166,7 @@ class SimulatedCity:
             yield standing
             if self.local.supervisor.failure is not None:
                 raise self.local.supervisor.failure
-            if time.monotonic() - standing.changed_at > STUCK_AFTER_SECONDS:
+            if time.monotonic() - standing.changed_at > stuck_after_seconds:
                 return
             time.sleep(LOOK_EVERY_SECONDS)
         yield self.watch.look()
