@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
+from schemas.attributes import GRAMMARS
 from schemas.envelope import SPEC_VERSION
 from schemas.failures import Reason, Refused
 from schemas.identifiers import derived_id, new_id
@@ -65,4 +66,11 @@ def read_idempotency_key(header: str) -> str:
 
 
 def _opens_case(type: Any) -> bool:
-    return isinstance(type, str) and type in registry and registry.get(type).opens_case
+    """Whether an event of this type needs no subject.
+
+    Raises:
+        UnknownType: a misspelt type. Without this its sender would only be told to add a subject.
+    """
+    if not isinstance(type, str) or not GRAMMARS["type"].accepts(type):
+        return False  # the door says what is wrong with it
+    return registry.get(type).opens_case

@@ -186,6 +186,8 @@ async def test_events_of_one_list_know_of_each_other(adapter: SmallAdapter, clie
         ),
         ({**SUBMITTED, "type": "subak.request.assigned.v1", "subject": case_id(1)}, ("type_not_allowed", "type")),
         ({**SUBMITTED, "type": "subak.request.submitted.v9", "subject": case_id(1)}, ("unknown_version", "type")),
+        ({**SUBMITTED, "type": "subak.request.submitted.v9"}, ("unknown_version", "type")),
+        ({**SUBMITTED, "type": "subak.request.sumbitted.v1"}, ("unknown_type", "type")),
         ({**SUBMITTED, "recipient": "finance"}, ("reserved_attribute", "recipient")),
         ({**SUBMITTED, "parties": "finance"}, ("reserved_attribute", "parties")),
         ({**SUBMITTED, "recordedtime": "2026-11-24T07:00:00+08:00"}, ("reserved_attribute", "recordedtime")),
