@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from bus.city import city_path
 from bus.settings import read_settings
+from services.cli.itself import command
 from services.cli.up import StartProgress, ignore_interrupts, interrupt_on_signals, missing_extra, until_failure
 
 if TYPE_CHECKING:
@@ -134,13 +135,14 @@ def _where_to_look(console: Console, simulated: SimulatedCity) -> None:
     home = simulated.local.home.parent
     prefix = "" if home == Path(".subak").resolve() else f"SUBAK_HOME={home} "
     cases = simulated.cases
+    subak = command()
     console.print("[bold]Where to look further[/], in another terminal:")
     for command, what in (
-        ("subak case list", "all cases, who holds them, what is overdue"),
-        (f"subak case show {cases[0] if cases else 'ID'}", "one case's timeline"),
-        ("subak tail", "the city's log as it grows"),
-        ("subak lag", "whether any process is behind"),
-        ("subak rejected list", "what was refused at the door, and why"),
+        (f"{subak} case list", "all cases, who holds them, what is overdue"),
+        (f"{subak} case show {cases[0] if cases else 'ID'}", "one case's timeline"),
+        (f"{subak} tail", "the city's log as it grows"),
+        (f"{subak} lag", "whether any process is behind"),
+        (f"{subak} rejected list", "what was refused at the door, and why"),
     ):
         console.print(f"  [cyan]{prefix}{command}[/]  [dim]{what}[/]", soft_wrap=True)
     console.print(f"  [cyan]{run.casebook_url}/docs[/]  [dim]the casebook's API[/]", soft_wrap=True)

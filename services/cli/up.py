@@ -22,6 +22,7 @@ from rich.table import Table
 
 from bus.settings import read_settings
 from schemas.failures import Misconfigured
+from services.cli.itself import command
 
 if TYPE_CHECKING:
     from bus.runfile import RunFile
@@ -121,7 +122,8 @@ def _where(console: Console, bus: LocalCity, run: RunFile) -> None:
         (str(bus.home / "logs"), "what each process says"),
     ):
         console.print(f"  [cyan]{escape(where)}[/]  [dim]{what}[/]", soft_wrap=True)
-    console.print("\nIn another terminal: [cyan]subak case list[/], [cyan]subak tail[/], [cyan]subak lag[/].")
+    subak = command()
+    console.print(f"\nIn another terminal: [cyan]{subak} case list[/], [cyan]{subak} tail[/], [cyan]{subak} lag[/].")
     console.print("[bold]Ctrl-C[/] ends it; the data stay.")
 
 
