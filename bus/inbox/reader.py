@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bus import metrics
 from bus.backoff import Backoff
 from bus.inbox.inbox import Inbox
-from bus.kafka import KafkaSettings, TopicReader, partitions_of
+from bus.kafka import KafkaSettings, TopicReader, partitions_of, require_topics
 from bus.logs import get_logger
 from bus.topics import in_topic
 from schemas.failures import Misconfigured, Retryable
@@ -92,6 +92,7 @@ class InboxReader:
 
     async def _begin(self, reader: TopicReader) -> None:
         """Start where the inbox stands; a topic that it never read starts at the oldest record there is."""
+        await require_topics(self._kafka, self._topics)
         wanted = partitions_of(self._topics, self._kafka.partitions)
         stored = await self._inbox.positions()
         await reader.start({tp: stored.get(tp, 0) for tp in wanted})

@@ -7,7 +7,7 @@ from bus.kafka.reader import TopicReader, partitions_of
 from bus.kafka.settings import KafkaSettings
 from bus.kafka.stage import Stage, StageSettings
 from bus.kafka.tool_offsets import ToolOffsets
-from bus.kafka.topics import ensure_topics
+from bus.kafka.topics import ensure_topics, require_topics
 from bus.kafka.transactions import TransactionalProducer
 from bus.records import Output, Record, partition_for
 
@@ -30,4 +30,5 @@ __all__ = [
     "group_positions",
     "partition_for",
     "partitions_of",
+    "require_topics",
 ]

@@ -70,16 +70,37 @@ async def partition_counts(settings: KafkaSettings, topics: Iterable[str]) -> di
     return {topic: counts.get(topic, 0) for topic in topics}
 
 
+async def require_topics(settings: KafkaSettings, topics: Iterable[str]) -> None:
+    """Refuse topics that are missing or have another number of partitions than `settings` says.
+
+    Who reads too few partitions misses events without a sound; who writes by a wrong number breaks cases apart.
+
+    Raises:
+        Misconfigured: naming them, and what to do.
+        BrokerUnavailable: no answer in time; call again.
+    """
+    counts = await partition_counts(settings, topics)
+    if missing := sorted(topic for topic, count in counts.items() if not count):
+        raise Misconfigured(f"topics are missing: {', '.join(missing)}. Create them: `subak topics create`.")
+    for topic, count in counts.items():
+        if count != settings.partitions:
+            raise Misconfigured(_wrong_count(topic, count, settings))
+
+
+def _wrong_count(topic: str, count: int, settings: KafkaSettings) -> str:
+    return (
+        f"the topic {topic} has {count} partitions and the bus {settings.partitions}. All topics of a bus have the "
+        f"same, frozen number: set SUBAK_KAFKA_PARTITIONS={count}."
+    )
+
+
 async def _check_partitions(admin: AIOKafkaAdminClient, settings: KafkaSettings, topics: list[str]) -> None:
     if not topics:
         return
     for found in await admin.describe_topics(topics):
         count = len(found["partitions"])
         if count != settings.partitions:
-            raise Misconfigured(
-                f"the topic {found['topic']} has {count} partitions and the bus {settings.partitions}. All topics of "
-                "a bus have the same, frozen number: set SUBAK_KAFKA_PARTITIONS to what the topics have."
-            )
+            raise Misconfigured(_wrong_count(found["topic"], count, settings))
 
 
 async def _create(admin: AIOKafkaAdminClient, settings: KafkaSettings, topics: list[str]) -> None:

@@ -22,7 +22,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from bus import metrics
 from bus.agency_tables import outbox, outbox_positions
 from bus.backoff import Backoff
-from bus.kafka import Fenced, KafkaSettings, TransactionalProducer, committed, ends
+from bus.kafka import Fenced, KafkaSettings, TransactionalProducer, committed, ends, require_topics
 from bus.logs import get_logger
 from bus.outbox.horizon import Horizon
 from bus.outbox.outbox import Outbox
@@ -166,6 +166,7 @@ class Relay:
 
     async def _begin(self) -> None:
         """Fence the forerunner, then learn where it ended."""
+        await require_topics(self._kafka, [self._topic])
         producer = TransactionalProducer(self._kafka, transactional_id=self._group)
         await producer.start()
         self._producer = producer

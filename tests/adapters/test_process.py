@@ -54,6 +54,7 @@ class AdapterProcess:
         self.url = f"http://127.0.0.1:{self._port}"
         self.events_url = f"{self.url}/agencies/{AGENCY}/events"
         self._file = folder / "adapter.toml"
+        self._log = folder / "adapter.log"
         self._file.write_text(
             f"""
 [adapter]
@@ -74,17 +75,17 @@ accept_new_outbox = true
             **{name: value for name, value in os.environ.items() if not name.startswith("SUBAK_")},
             "SUBAK_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
             "SUBAK_CITY": "denpasar",
+            "SUBAK_KAFKA_PARTITIONS": "4",
             "SUBAK_HOME": str(folder),
         }
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
         """Start it, and wait until it is ready."""
-        self.process = await asyncio.create_subprocess_exec(
-            *(*COMMAND, str(self._file)),
-            env=self.environment,
-            stderr=asyncio.subprocess.DEVNULL,
-        )
+        with self._log.open("a") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(*COMMAND, str(self._file)), env=self.environment, stderr=log
+            )
         async with httpx.AsyncClient() as client, asyncio.timeout(60):
             while True:
                 with contextlib.suppress(httpx.TransportError):
@@ -104,7 +105,7 @@ accept_new_outbox = true
 @pytest.fixture
 async def settings(kafka: LocalKafka) -> KafkaSettings:
     """The bus, with the agency's topics made anew."""
-    settings = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers)
+    settings = KafkaSettings(bootstrap_servers=kafka.bootstrap_servers, partitions=4)
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap_servers)
     await admin.start()
     mine = {in_topic(AGENCY), out_topic(AGENCY)}
@@ -286,3 +287,18 @@ async def test_a_wrong_configuration_ends_it_with_its_sentence(tmp_path: Path, k
     _, said = await process.communicate()
     assert process.returncode == 78
     assert 'denpasar has no agency "animal-warfare". Did you mean "animal-welfare"?' in said.decode()
+
+
+async def test_a_wrong_number_of_partitions_ends_it_before_anything_is_missed(
+    tmp_path: Path, kafka: LocalKafka, settings: KafkaSettings
+) -> None:
+    adapter = AdapterProcess(tmp_path, kafka, "http://127.0.0.1:1/")
+    process = await asyncio.create_subprocess_exec(
+        *(*COMMAND, str(tmp_path / "adapter.toml")),
+        env={**adapter.environment, "SUBAK_KAFKA_PARTITIONS": "2"},
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await process.communicate()
+    assert process.returncode == 78
+    assert "has 4 partitions and the bus 2" in said.decode()
+    assert "set SUBAK_KAFKA_PARTITIONS=4" in said.decode()
