@@ -137,14 +137,14 @@ def _where_to_look(console: Console, simulated: SimulatedCity) -> None:
     cases = simulated.cases
     subak = command()
     console.print("[bold]Where to look further[/], in another terminal:")
-    for command, what in (
+    for hint, what in (
         (f"{subak} case list", "all cases, who holds them, what is overdue"),
         (f"{subak} case show {cases[0] if cases else 'ID'}", "one case's timeline"),
         (f"{subak} tail", "the city's log as it grows"),
         (f"{subak} lag", "whether any process is behind"),
         (f"{subak} rejected list", "what was refused at the door, and why"),
     ):
-        console.print(f"  [cyan]{prefix}{command}[/]  [dim]{what}[/]", soft_wrap=True)
+        console.print(f"  [cyan]{prefix}{hint}[/]  [dim]{what}[/]", soft_wrap=True)
     console.print(f"  [cyan]{run.casebook_url}/docs[/]  [dim]the casebook's API[/]", soft_wrap=True)
     folder = simulated.local.home / "agency-systems"
     console.print(f"  [cyan]{folder}[/]  [dim]the agencies' own databases, SQLite[/]", soft_wrap=True)
