@@ -40,7 +40,7 @@ clean: ## Forget the environment and the local bus
 	@command -v uv >/dev/null 2>&1 || test -x .tools/uv/bin/uv || $(MAKE) --no-print-directory .tools/uv/bin/uv
 	@test -x $(BIN)/python || $(UV) venv -q .venv
 	@echo "Installing what requirements.lock names into .venv ..."
-	@$(UV) pip install -q --python $(BIN)/python --require-hashes -r requirements.lock
+	@$(UV) pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(UV) pip install -q --python $(BIN)/python --no-deps -e .
 	@touch $@
 
