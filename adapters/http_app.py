@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import hmac
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
 
+import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bus import metrics
@@ -74,7 +74,7 @@ class Answer:
 
 def answer(status: int, content: Any, *headers: tuple[bytes, bytes]) -> Answer:
     """An answer with JSON in it."""
-    return Answer(status, json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode(), list(headers))
+    return Answer(status, msgspec.json.encode(content), list(headers))
 
 
 def refusal(status: int, *reasons: Reason, headers: Sequence[tuple[bytes, bytes]] = ()) -> Answer:

@@ -88,7 +88,14 @@ async def serving(app: ASGIApp, *, host: str, port: int) -> AsyncIterator[int]:
         listener.close()
         raise Misconfigured(f"cannot listen on {host}:{port}: {error.strerror}. Choose another http_port.") from error
     config = uvicorn.Config(
-        app, log_config=None, access_log=False, lifespan="off", timeout_graceful_shutdown=5, ws="none"
+        app,
+        log_config=None,
+        access_log=False,
+        proxy_headers=False,  # nobody here asks for the client's address
+        server_header=False,
+        lifespan="off",
+        timeout_graceful_shutdown=5,
+        ws="none",
     )
     server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
