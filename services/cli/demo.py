@@ -33,7 +33,7 @@ def demo(
         typer.Option(help="Play this Open311 GeoReport v2 JSON array in place of made-up requests.", dir_okay=False),
     ] = None,
     count: Annotated[int, typer.Option(min=1, help="How many requests to make up.")] = 500,
-    rate: Annotated[float, typer.Option(min=0.01, max=10_000, help="Requests that come in, in a second.")] = 12.0,
+    rate: Annotated[float, typer.Option(min=0.01, max=10_000, help="Requests that come in, in a second.")] = 10.0,
     speed: Annotated[float, typer.Option(min=0.01, max=1000, help="How much faster than normal agencies act.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Same seed, same requests and decisions.")] = 1,
     leave: Annotated[bool, typer.Option("--exit", help="End when all is told, instead of staying up.")] = False,

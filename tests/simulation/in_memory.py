@@ -51,12 +51,12 @@ class Clock:
 class InMemoryCity:
     """One city that plays requests until nobody has anything left to say."""
 
-    def __init__(self, folder: Path, *, seed: int = 1, habits: Habits | None = None) -> None:
+    def __init__(self, *, seed: int = 1, habits: Habits | None = None) -> None:
         self.city, self.book = denpasar()
         self.seed = seed
         self.clock = Clock()
         self.agencies = roster(self.city, self.book, habits)
-        self.records = {id: AgencyRecords(folder / f"{id}.sqlite3", id, clock=self.clock.tick) for id in self.agencies}
+        self.records = {id: AgencyRecords(Path(":memory:"), id, clock=self.clock.tick) for id in self.agencies}
         self.cases: dict[str, RepairCase] = {}
         self._due: list[tuple[float, int, str, Sent]] = []
         self.steps = 0

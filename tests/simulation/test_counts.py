@@ -20,9 +20,9 @@ Ledgers = dict[str, Ledger]
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[City, Ledgers]]:
+def run() -> Iterator[tuple[City, Ledgers]]:
     """A spotless run of 40 requests."""
-    city = InMemoryCity(tmp_path_factory.mktemp("agencies"))
+    city = InMemoryCity()
     city.play(40)
     yield city.city, city.ledgers()
     city.close()

@@ -19,9 +19,9 @@ from tests.simulation.in_memory import InMemoryCity
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[InMemoryCity]:
+def run() -> Iterator[InMemoryCity]:
     """A spotless run of 60 requests."""
-    city = InMemoryCity(tmp_path_factory.mktemp("agencies"))
+    city = InMemoryCity()
     city.play(60)
     yield city
     city.close()
