@@ -159,7 +159,6 @@ async def aiokafka_loop(kafka: KafkaSettings, count: int) -> float:
     producer = AIOKafkaProducer(
         bootstrap_servers=kafka.bootstrap_servers,
         transactional_id="bench-aiokafka",
-        compression_type="lz4",
         max_batch_size=256 * 1024,
         linger_ms=5,
     )
@@ -196,7 +195,7 @@ async def run(count: int) -> dict[str, Any]:
         broker = LocalKafka(Path(home))
         broker.start()
         try:
-            kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+            kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers, compression="none")
             city = load_city(city_path("denpasar"))
             await ensure_topics(kafka, city.agencies)
             await _create(kafka, PEER_TOPIC, PEER_OUT)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 
 from starlette.applications import Starlette
@@ -44,13 +43,15 @@ async def run_stage(
     async with serving(app, host=settings.http_host, port=settings.http_port) as port:
         log.info("process_serving", url=f"http://{settings.http_host}:{port}")
         reporter = asyncio.create_task(_report(stage))
+        starting = asyncio.create_task(stage.start())
         try:
-            await stage.start()
-            await until_stopped(stopping, stage.failed)
+            await until_stopped(stopping, starting)
+            if not stopping.is_set():
+                await until_stopped(stopping, stage.failed)
         finally:
-            reporter.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await reporter
+            for task in (starting, reporter):
+                task.cancel()
+            await asyncio.gather(starting, reporter, return_exceptions=True)
             await stage.stop()
 
 

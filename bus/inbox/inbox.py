@@ -131,12 +131,12 @@ class Inbox:
 
     def _observe(self, events: Iterable[tuple[str, Event]], now: float) -> None:
         for _, event in events:
-            if event.recordedtime is not None:
-                try:
-                    seconds = now - datetime.fromisoformat(event.recordedtime).timestamp()
-                except ValueError:
-                    continue  # the gateway has looked at it: only an old record can be so
-                metrics.event_seconds.labels(event.type).observe(max(0.0, seconds))
+            try:
+                # What the bus itself says has no outbox: its time is when it was decided.
+                seconds = now - datetime.fromisoformat(event.recordedtime or event.time).timestamp()
+            except ValueError:
+                continue  # the gateway has looked at it: only an old record can be so
+            metrics.event_seconds.labels(event.type).observe(max(0.0, seconds))
 
     async def mark(self, agency: str, marks: Sequence[Mark]) -> None:
         """Keep what became of calls, in one transaction.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +18,9 @@ class KafkaSettings:
 
     replication_factor: int = 1
     """Copies of every partition: 3 in a city, 1 on one machine. Min ISR follows: one less, at least 1."""
+
+    compression: Literal["none", "lz4"] = "lz4"
+    """How batches travel and rest. lz4 takes a third of the space, and a tenth of a stage's processor time."""
 
     client_id: str = "subak"
     """The name that the broker's logs and quotas see."""
@@ -70,7 +73,7 @@ class KafkaSettings:
             **self.client(name),
             "acks": "all",
             "enable_idempotence": True,
-            "compression_type": "lz4",
+            "compression_type": None if self.compression == "none" else self.compression,
             "max_batch_size": 256 * 1024,
             "max_request_size": 4 * 1024 * 1024,
             "linger_ms": 0,

@@ -21,14 +21,16 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
 
 from bus import metrics
+from bus.backoff import Backoff
 from bus.kafka.lane import Lane, LaneSettings
+from bus.kafka.offsets import admin_client
 from bus.kafka.pace import Pace
 from bus.kafka.reader import record_of
 from bus.kafka.settings import KafkaSettings
 from bus.logic import Logic
 from bus.logs import get_logger
 from bus.records import Record
-from schemas.failures import Misconfigured
+from schemas.failures import Misconfigured, Retryable
 
 log = get_logger("stage")
 
@@ -71,6 +73,8 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         self._settings = settings or StageSettings()
         self._pace: Pace | None = None
         self._assigned_once = False
+        self._away: str | None = None
+        """Why Kafka cannot be joined, in words; None when it can."""
         self._broker = KafkaBroker(
             kafka.bootstrap_servers,
             client_id=f"{kafka.client_id}-{name}",
@@ -103,7 +107,8 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         self._subscriber(self._receive)
 
     async def start(self) -> None:
-        """Join the group. Lanes start as partitions are assigned."""
+        """Join the group, as soon as Kafka is there. Lanes start as partitions are assigned."""
+        await self._until_kafka_answers()
         await self._broker.start()
 
     async def stop(self) -> None:
@@ -111,6 +116,19 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         await asyncio.gather(*(lane.stop() for lane in self.lanes.values()))
         self.lanes.clear()
         await self._broker.stop()
+
+    async def _until_kafka_answers(self) -> None:
+        """A broker that is away is waited for: FastStream gives up at the first refusal."""
+        backoff = Backoff(self._settings.lane.retry_seconds_min, self._settings.lane.retry_seconds_max)
+        while True:
+            try:
+                async with admin_client(self._kafka, f"starting the stage {self.name}"):
+                    break
+            except Retryable as error:
+                self._away = str(error)
+                log.warning("stage_waited", stage=self.name, error=self._away, failures=backoff.failures)
+                await asyncio.sleep(backoff.next_seconds())
+        self._away = None
 
     # -- what FastStream calls
 
@@ -226,6 +244,8 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
 
     def why_not_ready(self) -> str | None:
         """Why this stage cannot work now, in words; None when it can. A member without partitions is ready."""
+        if self._away is not None:
+            return self._away
         if not self._assigned_once:
             return "the group has not assigned partitions yet"
         waiting = sorted(number for number, lane in self.lanes.items() if not lane.ready)

@@ -247,6 +247,7 @@ class LocalCity:
         env = dict(os.environ) | {
             "SUBAK_KAFKA_BOOTSTRAP_SERVERS": self.bootstrap_servers,
             "SUBAK_KAFKA_PARTITIONS": str(self.partitions),
+            "SUBAK_KAFKA_COMPRESSION": "lz4" if self.kafka is None else "none",
             "SUBAK_KAFKA_REPLICATION_FACTOR": str(self.replication_factor),
             "SUBAK_CITY": str(self.path),
             "SUBAK_HOME": str(self.home),

@@ -174,7 +174,6 @@ class Workflows:
                 subject=case.id,
                 time=batch.now_text,
                 data=TimerFired(timer=name, due=datetime.fromtimestamp(due / 1000, UTC)).encode(),
-                recordedtime=batch.now_text,
                 correlationid=case.correlation,
                 causationid=case.correlation,
                 jurisdiction=case.jurisdiction,
