@@ -156,6 +156,7 @@ class LocalCity:
             bootstrap_servers=self.bootstrap_servers,
             partitions=self.partitions,
             replication_factor=self.replication_factor,
+            compression="lz4" if self.kafka is None else "none",
         )
 
     # -- the parts
