@@ -9,14 +9,14 @@ from tests.faults.town import Town
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(900)]
 
-REQUESTS, PER_SECOND, KILLING_SECONDS = 80, 2.5, 32.0
+REQUESTS, PER_SECOND = 80, 3.0
 
 
 def test_each_process_and_the_broker_is_killed_while_requests_run_and_nothing_is_lost_or_doubled(town: Town) -> None:
-    plan = plan_of_kills(town.seed, town.processes, seconds=KILLING_SECONDS)
+    plan = plan_of_kills(town.seed, town.processes)
     before = dict(town.city.local.pids)
     town.submit(REQUESTS, per_second=PER_SECOND)
-    town.until_done(seconds=400, meanwhile=carried_out(plan, town.kill))
+    town.until_done(seconds=400, meanwhile=carried_out(plan, town.progress, town.kill))
     town.until_ready()
     after = town.city.local.pids
     assert set(after) == set(before)

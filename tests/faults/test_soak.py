@@ -25,10 +25,10 @@ def test_a_thousand_requests_survive_many_kills_round_after_round(town: Town, re
     while number == 0 or time.monotonic() < until:
         town.begin()
         seed = town.seed + number
-        plan = plan_of_kills(seed, town.processes, seconds=REQUESTS / PER_SECOND, each=KILLS_EACH)
+        plan = plan_of_kills(seed, town.processes, each=KILLS_EACH)
         began = time.monotonic()
         town.submit(REQUESTS, per_second=PER_SECOND)
-        town.until_done(seconds=1800, meanwhile=carried_out(plan, town.kill))
+        town.until_done(seconds=1800, meanwhile=carried_out(plan, town.progress, town.kill))
         town.until_ready()
         town.check()
         number += 1

@@ -113,6 +113,13 @@ class Town:
 
         self.until(done, "every case is closed", seconds=seconds)
 
+    def progress(self) -> float:
+        """The share of the work that is done, 0 to 1: each case comes in, is taken on, is closed."""
+        watch = self.city.watch
+        assert watch is not None, "submit something first"
+        reached = sum(watch.standing.reached(stage) for stage in ("submitted", "taken on", "closed"))
+        return reached / (3 * len(self.city.cases))
+
     def until_ready(self, *, seconds: float = READY_SECONDS_MAX) -> None:
         """Return when every process is ready and the broker runs."""
         local = self.city.local
@@ -135,12 +142,14 @@ class Town:
 
     # -- breaking it
 
-    def kill(self, name: str) -> None:
-        """SIGKILL a process by its id, or the broker; nothing where it is down just now."""
+    def kill(self, name: str) -> bool:
+        """SIGKILL a process by its id, or the broker. False where it is down just now."""
         pid = self.city.local.pids.get(name)
-        if pid is not None:
-            self._told(name, "killed by the test", f"pid {pid}")
-            os.kill(pid, signal.SIGKILL)
+        if pid is None:
+            return False
+        self._told(name, "killed by the test", f"pid {pid}, {self.progress():.0%} of the work done")
+        os.kill(pid, signal.SIGKILL)
+        return True
 
     @property
     def processes(self) -> list[str]:
