@@ -1,8 +1,8 @@
 """Whether the agencies heard a case's events in one order: found by merging everything that they know of it.
 
 Each agency saw a part of the case: what it heard, in that order, and what it sent, in that order. Beside these lines
-stand the causes: an effect comes after its cause, and whatever the bus concluded from an event was in the log before
-the bus could conclude anything from that event's consequences. If there is one order of the case's events that fits all
+stand the causes: an effect comes after its cause, and whatever the bus concluded from an event stood in the log before
+any agency answered one of these conclusions. If there is one order of the case's events that fits all
 of it, everybody heard them in order. Where there is none, somebody did not. No clock is asked.
 """
 
@@ -59,18 +59,12 @@ class _File:
             if cause not in self._by_id:
                 continue
             yield self._by_id[cause], self._by_id[effect]
-            if effect in self._said:
-                # An agency answered: what the bus concluded from the answer's cause (or from that one's own cause) was
-                # written before it concludes anything from the answer.
-                yield (CONCLUDED, self._answered_by(cause)), (CONCLUDED, effect)
-            elif cause in self._said:
+            concluded_from = self._causes.get(cause)
+            if effect not in self._said:
                 yield self._by_id[effect], (CONCLUDED, cause)
-                if (before := self._causes.get(cause)) is not None:
-                    yield (CONCLUDED, self._answered_by(before)), self._by_id[effect]
-
-    def _answered_by(self, event_id: str) -> str:
-        """The agency's event that the bus concluded `event_id` from; `event_id` itself where an agency sent it."""
-        return event_id if event_id in self._said else self._causes.get(event_id, event_id)
+            elif cause not in self._said and concluded_from is not None:
+                # An agency answers what the bus concluded: by then all that was concluded with it stood in the log.
+                yield (CONCLUDED, concluded_from), self._by_id[effect]
 
 
 def _files(city: City, ledgers: Mapping[str, Ledger]) -> dict[str, _File]:

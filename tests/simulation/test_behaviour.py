@@ -91,7 +91,7 @@ def test_an_agency_leaves_alone_what_is_addressed_to_another() -> None:
         Habits(**dict.fromkeys(Habits.__dataclass_fields__, 1.0)),
         Habits(**dict.fromkeys(Habits.__dataclass_fields__, 0.0)),
         Habits(
-            refuse=0.0, no_estimate=0.0, withdraw=0.0, send_back=1.0, decline=1.0, defect=1.0, reopen=1.0, suspend=1.0
+            refuse=0.0, no_estimate=0.0, withdraw=0.0, decline=0.0, send_back=1.0, defect=1.0, reopen=1.0, suspend=1.0
         ),
     ],
     ids=["usual", "all_at_once", "never", "every_loop"],
@@ -103,6 +103,8 @@ def test_every_case_ends_closed_whatever_the_agencies_habits(habits: Habits) -> 
     city.close()
     assert counts.closed == counts.accepted == 60
     assert counts.clean
+    if not (habits.decline or habits.refuse or habits.withdraw):
+        assert counts.outcomes == {"rated": 60}  # each loop is taken once, not until the workflow gives up
 
 
 def test_a_run_of_300_requests_shows_every_way_that_a_case_can_take() -> None:
