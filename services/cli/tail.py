@@ -17,7 +17,9 @@ from rich.markup import escape
 
 from bus.city import City
 from bus.city.model import matches
+from bus.city.problems import nearest
 from bus.kafka import KafkaSettings, TopicReader, partitions_of
+from bus.kafka.topics import partition_counts
 from bus.records import Record
 from bus.topics import EVENTS
 from schemas.envelope import Event
@@ -81,6 +83,7 @@ def tail(
 async def _follow(
     kafka: KafkaSettings, topic: str, start_ms: int | None, follow: bool, wanted: Wanted, printer: _Printer
 ) -> None:
+    await _require(kafka, topic, printer.city)
     async with aclosing(_records(kafka, topic, start_ms, follow)) as batches:
         async for records in batches:
             for record in records:
@@ -91,6 +94,16 @@ async def _follow(
                     continue
                 if wanted.takes(event):
                     printer.event(event, record)
+
+
+async def _require(kafka: KafkaSettings, topic: str, city: City) -> None:
+    """Refuse a topic that is not there, at once.
+
+    Raises:
+        Misconfigured: naming the nearest that the bus has.
+    """
+    if not (await partition_counts(kafka, [topic]))[topic]:
+        raise Misconfigured(f"the cluster has no topic {topic}. {nearest(topic, city.topics())}")
 
 
 async def _records(
@@ -117,7 +130,7 @@ class _Printer:
     """Writes events as people or machines want them."""
 
     def __init__(self, city: City, out: Console, *, as_json: bool) -> None:
-        self._city = city
+        self.city = city
         self._zone: ZoneInfo = city.zone
         self._out = out
         self._as_json = as_json
@@ -147,8 +160,8 @@ class _Printer:
         self._out.print(f"[red]{escape(where)}: {escape(str(error))}[/]", soft_wrap=True)
 
     def _name_of(self, agency: str, language: str) -> str:
-        found = self._city.agencies.get(agency)
-        return found.name.get(language) or self._city.text(found.name) if found is not None else agency
+        found = self.city.agencies.get(agency)
+        return found.name.get(language) or self.city.text(found.name) if found is not None else agency
 
 
 def _data(event: Event) -> Mapping[str, Any] | None:

@@ -1,0 +1,248 @@
+"""An operator sees the log, the lag and a refused record as Kafka has them, and lets a parked case run again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import structlog
+
+from bus.kafka import Output, TransactionalProducer
+from bus.logs import configure_logs
+from bus.process import serving
+from bus.topics import EVENTS
+from deploy.local.kafka import LocalKafka
+from schemas.failures import Misconfigured, Unprocessable
+from schemas.types.requests import RequestAcknowledged, RequestCommented, RequestSubmitted
+from schemas.types.workorders import WorkOrderAccepted
+from schemas.values import Reporter
+from services.casebook.api import casebook_api
+from services.casebook.database import reader_engine, writer_engine
+from services.casebook.following import Following, FollowingSettings
+from services.casebook.questions import Questions
+from services.casebook.writer import Writer
+from services.cli.tail import Wanted, _start_ms
+from services.workflows import repair as repair_module
+from tests.cli.command import found, run, said
+from tests.support.bus import SmallBus
+from tests.support.counting import settings_for
+from tests.support.logbook import PERSONAL, Logbook
+
+pytestmark = pytest.mark.kafka
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> Iterator[None]:
+    """What the bus logs in this process must not stand between a command's words."""
+    configure_logs("error")
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+async def bus(kafka: LocalKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallBus:
+    """An empty log of a small city, where the commands find it."""
+    bus = SmallBus(settings_for(kafka.bootstrap_servers))
+    await bus.prepare()
+    monkeypatch.setenv("SUBAK_HOME", str(tmp_path))
+    monkeypatch.setenv("SUBAK_KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap_servers)
+    monkeypatch.setenv("SUBAK_KAFKA_PARTITIONS", str(bus.settings.partitions))
+    monkeypatch.setenv("SUBAK_CITY", "san-francisco")
+    return bus
+
+
+@pytest.fixture
+def logbook(bus: SmallBus) -> Logbook:
+    found = Logbook(bus.city)
+    service = sorted(bus.city.services)[0]
+    for number in range(5):
+        found.repair(number, service=service, area=bus.city.area, steps=number + 1)
+    return found
+
+
+async def write(bus: SmallBus, logbook: Logbook) -> None:
+    """Put the log's records into Kafka."""
+    producer = TransactionalProducer(bus.settings, transactional_id="test-log")
+    await producer.start()
+    outputs = [
+        Output(
+            record.topic, record.key or b"", record.value, [(n, v or b"") for n, v in record.headers], record.partition
+        )
+        for record in logbook.records
+    ]
+    await producer.commit(outputs, {}, "test")
+    await producer.stop()
+
+
+@asynccontextmanager
+async def casebook(bus: SmallBus, folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """A casebook at work, with its API where the commands find it."""
+    url = f"sqlite:///{folder / 'casebook.sqlite3'}"
+    writing, reading = writer_engine(url), reader_engine(url)
+    quick = FollowingSettings(read_wait_seconds=0.05, report_seconds=0.2)
+    following = Following(Writer(writing), city=bus.city.id, kafka=bus.settings, settings=quick)
+    work = asyncio.create_task(following.run())
+    app = casebook_api(Questions(reading), bus.city, why_not_ready=following.why_not_ready)
+    async with serving(app, host="127.0.0.1", port=0) as port:
+        monkeypatch.setenv("SUBAK_CASEBOOK_URL", f"http://127.0.0.1:{port}")
+        try:
+            yield
+        finally:
+            following.stop()
+            await work
+    writing.dispose()
+    reading.dispose()
+
+
+async def until(check: Callable[[], Any], seconds: float = 60) -> None:
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not await asyncio.to_thread(check):
+        assert asyncio.get_running_loop().time() < deadline, "it did not happen in time"
+        await asyncio.sleep(0.1)
+
+
+async def lines(*options: str) -> list[dict[str, Any]]:
+    """What `tail --json --no-follow` says."""
+    result = await asyncio.to_thread(run, "tail", "--no-follow", "--json", *options)
+    assert result.exception is None, result.exception
+    return [json.loads(line) for line in result.output.splitlines()]
+
+
+async def test_tail_shows_every_event_of_the_log_and_its_filters_choose(bus: SmallBus, logbook: Logbook) -> None:
+    await write(bus, logbook)
+    everything = await lines()
+    assert len(everything) == len([record for record in logbook.records if record.topic == EVENTS])
+    submitted = await lines("--type", "request.submitted")
+    assert {line["type"] for line in submitted} == {"subak.request.submitted.v1"}
+    assert len(submitted) == 5
+    assert len(await lines("--type", "subak.request.*")) == len(await lines("--type", "request.*")) > 5
+    one = logbook.case_id(4)
+    assert {line["subject"] for line in await lines("--case", one[:8])} == {one}
+    holder = bus.city.candidates(sorted(bus.city.services)[0], bus.city.area)[0]
+    told = await lines("--agency", holder)
+    assert any(line.get("recipient") == holder for line in told)
+    assert any(line["source"].endswith(f":{holder}") for line in told)
+    assert await lines("--since", "1s") == [] or await lines("--since", "1h") == everything
+
+
+async def test_tail_shows_no_personal_field(bus: SmallBus, logbook: Logbook) -> None:
+    await write(bus, logbook)
+    for options in ((), ("--json",)):
+        result = await asyncio.to_thread(run, "tail", "--no-follow", *options)
+        assert result.exception is None
+        assert logbook.case_id(1) in result.output
+        assert not [value for value in PERSONAL.values() if value in result.output]
+
+
+async def test_tail_of_a_topic_that_is_not_there_is_refused(bus: SmallBus) -> None:
+    result = await asyncio.to_thread(run, "tail", "--no-follow", "--topic", "city-evens")
+    assert isinstance(result.exception, Misconfigured)
+    assert str(result.exception) == 'the cluster has no topic city-evens. Did you mean "city-events"?'
+
+
+@pytest.mark.parametrize(
+    ("since", "follow", "start"), [("10m", True, 400_000), ("all", True, 0), (None, False, 0), (None, True, None)]
+)
+def test_tail_begins_where_it_is_told(since: str | None, follow: bool, start: int | None) -> None:
+    assert _start_ms(since, follow=follow, now=1000) == start
+
+
+@pytest.mark.parametrize("since", ["10", "yesterday", "-1h", "1w"])
+def test_tail_refuses_a_span_that_is_none(since: str) -> None:
+    with pytest.raises(Misconfigured, match="write 30s, 10m, 2h, 3d, or all"):
+        _start_ms(since, follow=True, now=0)
+
+
+def test_tail_knows_an_agency_s_events_by_sender_recipient_and_party(bus: SmallBus) -> None:
+    event = Logbook(bus.city).say(bus.city.citizens_channel, RequestCommented(text="x"), case=1)
+    assert Wanted(agency=bus.city.citizens_channel).takes(event)
+    assert not Wanted(agency="nobody").takes(event)
+    assert Wanted(type="*.commented").takes(event)
+    assert Wanted(type="commented").takes(event)
+    assert not Wanted(type="subak.workorder.*").takes(event)
+
+
+async def test_lag_tells_what_waits_for_whom_and_nothing_once_it_is_read(
+    bus: SmallBus, logbook: Logbook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel, service = bus.city.citizens_channel, sorted(bus.city.services)[0]
+    request = RequestSubmitted(service_code=service, area=bus.city.area)
+    for number in range(3):
+        await bus.publish(channel, logbook.say(channel, request, case=f"new {number}"))
+
+    def by_process() -> dict[str, dict[str, Any]]:
+        return {row["process"]: row for row in found("lag")["processes"]}
+
+    first = await asyncio.to_thread(by_process)
+    assert first["gateway"]["lag_records"] == 3, "markers are no records"
+    assert first["gateway"]["lag_seconds"] > 0
+    assert first["workflows"]["lag_records"] == 0
+    async with bus.running("gateway"):
+        await until(lambda: by_process()["gateway"]["lag_records"] == 0)
+    waiting = await asyncio.to_thread(by_process)
+    assert [waiting[name]["lag_records"] for name in ("workflows", "router", "casebook")] == [3, 3, 3]
+    shown = await asyncio.to_thread(said, "lag", "--partitions")
+    assert f"workflows {EVENTS}" in shown
+    assert "router 3" in shown
+    async with casebook(bus, tmp_path, monkeypatch), bus.running():
+        await until(lambda: all(row["lag_records"] == 0 for row in by_process().values()))
+    partitions = (await asyncio.to_thread(found, "lag"))["partitions"]
+    assert set(partitions[0]) == {
+        "process", "topic", "partition", "position", "end", "lag_records", "lag_seconds",
+    }  # fmt: skip
+    assert "Nothing waits anywhere." in await asyncio.to_thread(said, "lag", "-p")
+
+
+async def test_a_refused_record_can_be_read_whole_from_kafka(
+    bus: SmallBus, logbook: Logbook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel = bus.city.citizens_channel
+    request = RequestSubmitted(service_code="no-such", area=bus.city.area, reporter=Reporter(**PERSONAL))
+    sent = logbook.say(channel, request, case="refused")
+    async with casebook(bus, tmp_path, monkeypatch), bus.running("gateway"):
+        await bus.publish(channel, sent)
+        await until(lambda: found("rejected", "list")["rejected"])
+        [row] = await asyncio.to_thread(lambda: found("rejected", "list")["rejected"])
+        assert PERSONAL["name"] not in await asyncio.to_thread(said, "rejected", "show", row["id"])
+        whole = await asyncio.to_thread(found, "rejected", "show", row["id"], "--original")
+        assert json.loads(whole["whole"]["value"])["reporter"] == PERSONAL
+        assert {"name": "ce_id", "value": sent.id} in whole["whole"]["headers"]
+        assert PERSONAL["name"] in await asyncio.to_thread(said, "rejected", "show", row["id"], "--original")
+
+
+async def test_a_parked_case_is_replayed_and_what_became_of_it_is_told(
+    bus: SmallBus, logbook: Logbook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel, service = bus.city.citizens_channel, sorted(bus.city.services)[0]
+    holder = bus.city.candidates(service, bus.city.area)[0]
+    id = logbook.case_id("parked")
+    said_ = [
+        (channel, RequestSubmitted(service_code=service, area=bus.city.area)),
+        (holder, RequestAcknowledged()),
+        (holder, WorkOrderAccepted()),
+    ]
+    events = [(agency, logbook.say(agency, data, case="parked")) for agency, data in said_]
+    async with casebook(bus, tmp_path, monkeypatch), bus.running("gateway", "workflows"):
+        with monkeypatch.context() as broken:
+            broken.setattr(repair_module, "_order", lambda *_, **__: 1 / 0)
+            for agency, event in events:
+                await bus.publish(agency, event)
+                await until(lambda: len(found("case", "list")["cases"]) == 1)
+                await asyncio.sleep(0.5)  # the gateway reads topics side by side: let one event be in before the next
+            await until(lambda: found("parked", "list")["parked"])
+            result = await asyncio.to_thread(run, "parked", "replay", id[:8], "--json", "--wait", "30")
+            assert json.loads(result.output)["outcome"] == "failed_again"
+            assert result.exit_code == 1
+        told = await asyncio.to_thread(said, "parked", "replay", id, "--reason", "mended", "--wait", "30")
+        assert "It runs, and was not parked again. The case is accepted." in told
+        entries = (await asyncio.to_thread(found, "case", "show", id))["timeline"]
+        replays = [entry for entry in entries if entry["type"] == "subak.case.replayrequested.v1"]
+        assert [entry["agency"] for entry in replays] == ["operations"] * 2
+        assert replays[1]["data"] == {"reason": "mended"}
+        result = await asyncio.to_thread(run, "parked", "replay", id)
+        assert isinstance(result.exception, Unprocessable)
