@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from bus import metrics
 from bus.kafka import KafkaSettings, TopicReader, partitions_of
+from bus.kafka.topics import require_topics
 from bus.logs import get_logger
 from bus.records import Record
 from bus.topics import EVENTS, REJECTED
@@ -75,6 +76,7 @@ class Following:
         self._rebuild = rebuild
         self._settings = settings
         self._clock = clock
+        self._kafka = kafka
         self._partitions = partitions_of([EVENTS, REJECTED], kafka.partitions)
         self._reader = TopicReader(kafka, name=NAME)
         self._positions: Positions = {}
@@ -118,6 +120,7 @@ class Following:
 
     async def _begin(self) -> bool:
         await self._reader.stop()
+        await require_topics(self._kafka, [EVENTS, REJECTED])
         await self._reader.start(self._partitions)
         beginnings = await self._reader.beginning_offsets()
         self._positions = await asyncio.to_thread(self._writer.open, self._city, beginnings, rebuild=self._rebuild)

@@ -343,7 +343,7 @@ async def test_a_casebook_that_starts_before_kafka_waits_for_it(writing: Engine,
     nowhere = KafkaSettings(bootstrap_servers="127.0.0.1:1", request_timeout_seconds=2)
     waiting = Following(Writer(writing), city=bus.city.id, kafka=nowhere, settings=QUICK)
     task = asyncio.create_task(waiting.run())
-    await until(lambda: "starting the reader casebook" in (waiting.why_not_ready() or ""))
+    await until(lambda: "Kafka did not answer" in (waiting.why_not_ready() or ""))
     waiting.stop()
     async with asyncio.timeout(10):
         await task

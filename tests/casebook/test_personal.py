@@ -76,7 +76,7 @@ def logbook() -> Logbook:
         headers = [*later.headers(), ("x-reporter", PERSONAL["name"].encode())]
         found.append(Record(EVENTS, number, 0, 0, new.key, later.data, headers))
     for event in REFUSED.values():
-        found.refuse_at_the_door(CITY.citizens_channel, event, [REASON])
+        found.refuse_at_the_door(CITY.citizens_channel, event, [REASON], more=[("x-by", PERSONAL["name"].encode())])
     return found
 
 

@@ -18,6 +18,7 @@ from bus.city.load import city_path
 from bus.records import Record
 from bus.topics import EVENTS, REJECTED
 from schemas.envelope import Event
+from schemas.failures import Reason
 from schemas.registry import EventData
 from schemas.types.approvals import ApprovalGranted, ApprovalRefused, ApprovalSentBack
 from schemas.types.cases import ReplayRequested
@@ -246,6 +247,17 @@ def test_what_a_case_refused_counts_for_nothing(writing: Engine, logbook: Logboo
     assert refused["type"] == "subak.workorder.completed.v1"
     [rejection] = rows(writing, "rejected")
     assert (rejection["id"], rejection["rejected_by"]) == (refused["refusal_id"], "workflows")
+
+
+@pytest.mark.parametrize("portion", [1, 1000])
+def test_what_the_router_could_not_route_counts_all_the_same(writing: Engine, logbook: Logbook, portion: int) -> None:
+    logbook.repair(1, service=SERVICE, area=AREA, steps=3)
+    reason = Reason("not_routed", "event", "the router could not read it", "See the router's log.")
+    accepted = next(record for record in logbook.records if record_type(record) == "subak.workorder.accepted.v1")
+    logbook.refuse(accepted, [reason], None, by="router")
+    fill(writing, logbook, portion=portion)
+    assert case(writing, logbook)["state"] == "accepted"
+    assert [row["rejected_by"] for row in rows(writing, "rejected")] == ["router"]
 
 
 @pytest.mark.parametrize("first", [EVENTS, REJECTED])

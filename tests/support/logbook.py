@@ -108,15 +108,22 @@ class Logbook:
                 self._commit(number, stage.decide_due(self.now))
         self.now = end
 
-    def refuse_at_the_door(self, agency: str, event: Event, reasons: Sequence[Reason]) -> Record:
-        """The gateway refuses this event of an agency's out topic."""
+    def refuse_at_the_door(
+        self, agency: str, event: Event, reasons: Sequence[Reason], *, more: Sequence[tuple[str, bytes]] = ()
+    ) -> Record:
+        """The gateway refuses this event of an agency's out topic. `more`: headers that it had beside its own."""
         number = partition_for(event.key, self.partitions)
         place = out_topic(agency)
         offset = self._ends.get((place, number), 0)
         self._ends[place, number] = offset + 1
-        came = Record(place, number, offset, self._now_ms, event.key, event.data, event.headers())
-        by = self.city.source_of("gateway")
-        outputs = rejection(came, reasons, sender=agency, by=by, now=self.now, tell_sender=False)
+        headers = [*event.headers(), *more]
+        return self.refuse(Record(place, number, offset, self._now_ms, event.key, event.data, headers), reasons, agency)
+
+    def refuse(self, record: Record, reasons: Sequence[Reason], agency: str | None, *, by: str = "gateway") -> Record:
+        """A process of the bus refuses this record."""
+        source = self.city.source_of(by)
+        outputs = rejection(record, reasons, sender=agency, by=source, now=self.now, tell_sender=False)
+        number = record.partition
         records = [self._append(REJECTED, number, output.key, output.value, output.headers) for output in outputs]
         self._end_transaction(number, REJECTED)
         return records[0]
