@@ -19,7 +19,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from bus.logs import get_logger
-from schemas.failures import Misconfigured
+from schemas.failures import Misconfigured, Retryable
 
 log = get_logger("process")
 
@@ -119,13 +119,23 @@ class _Server(uvicorn.Server):
 
 
 async def until_stopped(stopping: asyncio.Event, *failures: asyncio.Future[None]) -> None:
-    """Wait for the signal; raise at once what failed, if something does."""
+    """Wait for the signal; raise at once what failed, if something does.
+
+    Raises:
+        Retryable: something was cancelled from within. It must not pass for an end that was asked for.
+    """
     waiter = asyncio.create_task(stopping.wait())
     try:
         everything: list[asyncio.Future[Any]] = [waiter, *failures]
         await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
         for failure in failures:
+            if failure.cancelled() and not stopping.is_set():
+                raise Retryable(f"{_name(failure)} was cancelled, and nobody had asked for it")
             if failure.done() and not failure.cancelled():
                 failure.result()
     finally:
         waiter.cancel()
+
+
+def _name(work: asyncio.Future[None]) -> str:
+    return work.get_name() if isinstance(work, asyncio.Task) else repr(work)

@@ -136,6 +136,13 @@ class Lane:
     def start(self) -> None:
         """Begin in the background. Records are dropped until the lane is ready."""
         self._task = asyncio.create_task(self._run(), name=f"{self.stage}-{self.number}")
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Cancelled, though nobody gave this lane up: then nobody would ever claim its number again."""
+        if task.cancelled() and self._task is task:
+            self.ready = False
+            self._on_fatal(BrokerUnavailable(f"the lane {task.get_name()} was cancelled, and nobody had asked for it"))
 
     def put(self, records: list[Record]) -> None:
         """Hand over records of this number, in order. Dropped while the lane is not ready: it will seek."""

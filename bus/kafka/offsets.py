@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterable
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from bus.kafka.closing import closed
 from bus.kafka.errors import sorted_error
 from bus.kafka.reader import TopicReader
 from bus.kafka.settings import KafkaSettings
@@ -25,8 +26,7 @@ async def admin_client(settings: KafkaSettings, doing: str) -> AsyncIterator[AIO
     except Exception as error:
         raise sorted_error(error, doing) from error
     finally:
-        with contextlib.suppress(Exception):
-            await client.close()
+        await closed(client.close, seconds=5)
 
 
 async def committed(

@@ -7,12 +7,12 @@ For those whose position lives beside what they write (casebook, inbox), and for
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
+from bus.kafka.closing import closed
 from bus.kafka.errors import sorted_error
 from bus.kafka.pace import Pace
 from bus.kafka.settings import KafkaSettings
@@ -22,6 +22,9 @@ from schemas.failures import Misconfigured
 
 START_SECONDS_MAX = 60.0
 """How long the first connection may take before the reader gives up."""
+
+
+CLOSE_SECONDS_MAX = 5.0
 
 
 def record_of(raw: ConsumerRecord[bytes, bytes]) -> Record:
@@ -59,8 +62,7 @@ class TopicReader:
                 for (topic, number), offset in positions.items():
                     consumer.seek(TopicPartition(topic, number), offset)
         except BaseException as error:
-            with contextlib.suppress(Exception):
-                await consumer.stop()
+            await _discard(consumer)
             if isinstance(error, Exception):
                 raise sorted_error(error, f"starting the reader {self.name}") from error
             raise
@@ -160,14 +162,18 @@ class TopicReader:
             await self._tool_offsets.stop()
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            with contextlib.suppress(Exception):
-                async with asyncio.timeout(5):
-                    await consumer.stop()
+            await _discard(consumer)
 
     def _client(self) -> AIOKafkaConsumer:
         if self._consumer is None:
             raise Misconfigured(f"the reader {self.name} is not started")
         return self._consumer
+
+
+async def _discard(consumer: AIOKafkaConsumer) -> None:
+    """Close a consumer, also one whose broker is away: then it fails half-way and leaves its connections."""
+    if not await closed(consumer.stop, seconds=CLOSE_SECONDS_MAX):
+        await closed(consumer._client.close, seconds=CLOSE_SECONDS_MAX)
 
 
 async def _require(consumer: AIOKafkaConsumer, topic: str) -> None:

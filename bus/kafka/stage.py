@@ -22,6 +22,7 @@ from faststream.kafka.message import KafkaMessage
 
 from bus import metrics
 from bus.backoff import Backoff
+from bus.kafka.closing import closed
 from bus.kafka.lane import Lane, LaneSettings
 from bus.kafka.offsets import admin_client
 from bus.kafka.pace import Pace
@@ -33,6 +34,10 @@ from bus.records import Record
 from schemas.failures import Misconfigured, Retryable
 
 log = get_logger("stage")
+
+
+STOP_SECONDS_MAX = 5.0
+"""How long leaving the group may take, where Kafka does not answer."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +120,7 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         """Finish what is in hand, commit it, leave the group."""
         await asyncio.gather(*(lane.stop() for lane in self.lanes.values()))
         self.lanes.clear()
-        await self._broker.stop()
+        await closed(self._broker.stop, seconds=STOP_SECONDS_MAX)
 
     async def _until_kafka_answers(self) -> None:
         """A broker that is away is waited for: FastStream gives up at the first refusal."""

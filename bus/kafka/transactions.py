@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 
+from bus.kafka.closing import closed
 from bus.kafka.errors import BrokerUnavailable, sorted_error
 from bus.kafka.settings import KafkaSettings
 from bus.records import Output, partition_for
@@ -99,12 +100,9 @@ class TransactionalProducer:
 
 async def _discard(producer: AIOKafkaProducer) -> None:
     """Stop a producer, also one whose sender hangs: the client waits for its unsent batches without a bound."""
-    try:
-        async with asyncio.timeout(2):
-            await producer.stop()
-    except Exception:
+    if not await closed(producer.stop, seconds=2):
         sender = producer._sender.sender_task
         if sender is not None:
             sender.cancel()
             await asyncio.gather(sender, return_exceptions=True)
-        await producer.client.close()
+        await closed(producer.client.close, seconds=2)

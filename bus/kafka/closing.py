@@ -1,0 +1,33 @@
+"""Closes a client of Kafka's within a bound, whatever it raises, so that nothing of it reaches the caller.
+
+aiokafka's consumer, closed while it pauses after a refused fetch, awaits the fetch that it has just cancelled and so
+raises that cancellation. In the caller it looks like its own: a lane or an inbox reader that only meant to begin again
+ended in silence, and an adapter left with exit code 0. So each closing is a task of its own here, and looked at from
+outside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+LAST_SECONDS_MAX = 1.0
+"""What a closing that was cancelled may still take."""
+
+
+async def closed(close: Callable[[], Awaitable[object]], *, seconds: float) -> bool:
+    """Whether it closed by itself within this time. Otherwise it is given up, and may have left connections open."""
+    task = asyncio.create_task(_awaited(close))
+    try:
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    finally:
+        if not task.done():
+            task.cancel()
+    if not done:
+        await asyncio.wait({task}, timeout=LAST_SECONDS_MAX)
+        return False
+    return not task.cancelled() and task.exception() is None
+
+
+async def _awaited(close: Callable[[], Awaitable[object]]) -> None:
+    await close()
