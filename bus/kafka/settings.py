@@ -74,7 +74,7 @@ class KafkaSettings:
             "acks": "all",
             "enable_idempotence": True,
             "compression_type": None if self.compression == "none" else self.compression,
-            "max_batch_size": 256 * 1024,
+            "max_batch_size": 1_000_000,
             "max_request_size": 4 * 1024 * 1024,
             "linger_ms": 0,
             # A transaction right after another is told to wait for its markers, a few milliseconds: ask again soon.
