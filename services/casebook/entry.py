@@ -6,6 +6,7 @@ left out and the reason kept. Fields stand in the order of the table's columns.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -58,26 +59,26 @@ COLUMNS = Entry.__struct_fields__
 def entry_of(record: Record, seq: int) -> tuple[Entry, dict[str, Any]] | None:
     """The entry for a record of the city's log, and its data decoded; None where the record is no event."""
     try:
-        event = Event.from_record(record.headers, record.value)
+        event = Event.from_record(_storable(record), record.value)
     except Unprocessable:
         return None
     content, withheld = public_data(event.type, record.value)
     entry = Entry(
-        case_id=_stored(event.subject),
+        case_id=event.subject,
         seq=seq,
-        event_id=_stored(event.id),
-        type=_stored(event.type),
-        source=_stored(event.source),
-        agency=_stored(agency_in(event.source)),
-        time=_stored(event.time),
-        recordedtime=_stored_or_none(event.recordedtime),
+        event_id=event.id,
+        type=event.type,
+        source=event.source,
+        agency=agency_in(event.source),
+        time=event.time,
+        recordedtime=event.recordedtime,
         logged_at=utc_text_of_ms(record.timestamp_ms),
-        correlationid=_stored_or_none(event.correlationid),
-        causationid=_stored_or_none(event.causationid),
-        recipient=_stored_or_none(event.recipient),
-        jurisdiction=_stored_or_none(event.jurisdiction),
-        parties=_stored_or_none(event.parties),
-        workflowversion=_stored_or_none(event.workflowversion),
+        correlationid=event.correlationid,
+        causationid=event.causationid,
+        recipient=event.recipient,
+        jurisdiction=event.jurisdiction,
+        parties=event.parties,
+        workflowversion=event.workflowversion,
         data=_json(content),
         withheld=withheld,
         refusal_id=None,
@@ -92,13 +93,14 @@ def agency_in(source: str) -> str:
     return source.rpartition(":")[2]
 
 
-def _stored(text: str) -> str:
-    """PostgreSQL cannot store NUL in text. The gateway lets none in; an old log may hold one."""
-    return text.replace("\x00", "\ufffd") if "\x00" in text else text
+def _storable(record: Record) -> Sequence[tuple[str, bytes | None]]:
+    """The headers without NUL: PostgreSQL cannot store it. The gateway lets none in; an old log may hold one."""
+    if b"\x00" in b"".join([value for _, value in record.headers if value]):
+        return [(name, value and value.replace(b"\x00", _REPLACEMENT)) for name, value in record.headers]
+    return record.headers
 
 
-def _stored_or_none(text: str | None) -> str | None:
-    return _stored(text) if text is not None else None
+_REPLACEMENT = "\ufffd".encode()
 
 
 def _json(content: dict[str, Any] | None) -> str | None:

@@ -63,6 +63,9 @@ class Rejection(msgspec.Struct, kw_only=True):
         return None
 
 
+COLUMNS = Rejection.__struct_fields__
+
+
 class Place(NamedTuple):
     """One record of the city's log."""
 

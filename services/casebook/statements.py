@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from typing import Any, TypeVar
 
-import msgspec
-from sqlalchemy import BindParameter, Connection, Table, bindparam, delete, func, insert, select, update
+from msgspec.structs import astuple
+from sqlalchemy import BindParameter, Connection, Dialect, Table, bindparam, delete, func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.sql.base import Executable
 
@@ -19,6 +19,7 @@ from services.casebook.case import Case
 from services.casebook.entry import COLUMNS as ENTRY_COLUMNS
 from services.casebook.entry import Entry
 from services.casebook.projection import Known, subjects
+from services.casebook.refusals import COLUMNS as REJECTION_COLUMNS
 from services.casebook.refusals import WORKFLOWS, Place, Rejection
 
 T = TypeVar("T")
@@ -77,39 +78,50 @@ def forget_cases(connection: Connection, ids: Iterable[str]) -> None:
         connection.execute(_FORGET_CASES, {"ids": portion})
 
 
-def write_entries(connection: Connection, entries: Sequence[Entry]) -> None:
-    """Add lines to timelines."""
-    if entries:
-        connection.execute(insert(tables.timeline), [msgspec.structs.asdict(entry) for entry in entries])
+class Rows:
+    """Writes rows in bulk, in the dialect of one database."""
 
-
-class Upserts:
-    """Rows that may be there already, in the dialect of one database."""
-
-    def __init__(self, dialect: str) -> None:
-        upsert: Callable[[Table], Any] = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    def __init__(self, dialect: Dialect) -> None:
+        upsert: Callable[[Table], Any] = postgresql.insert if dialect.name == "postgresql" else sqlite.insert
         cases = upsert(tables.cases)
         replaced = {name: cases.excluded[name] for name in CASE_COLUMNS if name != "id"}
-        self._cases: Executable = cases.on_conflict_do_update(index_elements=["id"], set_=replaced)
-        self._parties: Executable = upsert(tables.case_parties).on_conflict_do_nothing()
-        self._rejections: Executable = upsert(tables.rejected).on_conflict_do_nothing()
+        self._entries = _Bulk(dialect, insert(tables.timeline), ENTRY_COLUMNS)
+        self._cases = _Bulk(dialect, cases.on_conflict_do_update(index_elements=["id"], set_=replaced), CASE_COLUMNS)
+        self._parties = _Bulk(dialect, upsert(tables.case_parties).on_conflict_do_nothing(), ("agency", "case_id"))
+        self._rejections = _Bulk(dialect, upsert(tables.rejected).on_conflict_do_nothing(), REJECTION_COLUMNS)
+
+    def entries(self, connection: Connection, entries: Iterable[Entry]) -> None:
+        """Add lines to timelines."""
+        self._entries.write(connection, [astuple(entry) for entry in entries])
 
     def cases(self, connection: Connection, cases: Iterable[Case]) -> None:
         """Write cases whole, and who takes part in them."""
-        rows = [msgspec.structs.asdict(case) for case in cases]
+        written = list(cases)
+        self._cases.write(connection, [astuple(case) for case in written])
+        self._parties.write(connection, [(agency, case.id) for case in written for agency in case.agencies])
+
+    def rejections(self, connection: Connection, rows: Iterable[Rejection]) -> None:
+        """Add rejections; one that is there already stays as it is."""
+        self._rejections.write(connection, [astuple(row) for row in rows])
+
+
+class _Bulk:
+    """One statement for many rows, compiled once: SQLAlchemy would look at each value of each row again."""
+
+    def __init__(self, dialect: Dialect, statement: Executable, columns: Sequence[str]) -> None:
+        compiled = statement.compile(dialect=dialect, column_keys=list(columns))  # type: ignore[attr-defined]
+        self._sql = str(compiled)
+        self._columns = tuple(columns)
+        self._positional = bool(compiled.positional)
+        assert not self._positional or tuple(compiled.positiontup) == self._columns
+
+    def write(self, connection: Connection, rows: list[tuple[Any, ...]]) -> None:
         if not rows:
             return
-        connection.execute(self._cases, rows)
-        parties = [
-            {"agency": agency, "case_id": row["id"]} for row in rows for agency in row["parties"].split(",") if agency
-        ]
-        if parties:
-            connection.execute(self._parties, parties)
-
-    def rejections(self, connection: Connection, rows: Sequence[Rejection]) -> None:
-        """Add rejections; one that is there already stays as it is."""
-        if rows:
-            connection.execute(self._rejections, [msgspec.structs.asdict(row) for row in rows])
+        if self._positional:
+            connection.exec_driver_sql(self._sql, rows)
+        else:
+            connection.exec_driver_sql(self._sql, [dict(zip(self._columns, row, strict=True)) for row in rows])
 
 
 def _portions(ids: Iterable[T]) -> Iterator[list[T]]:

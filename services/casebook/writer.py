@@ -24,7 +24,7 @@ from services.casebook.database import sorted_error
 from services.casebook.positions import Partition, Position, Positions, move, positions_after, stored_positions
 from services.casebook.projection import project, rejections, told_again
 from services.casebook.refusals import Rejection
-from services.casebook.statements import Upserts, forget_cases, known_to, mark_refused, timelines, write_entries
+from services.casebook.statements import Rows, forget_cases, known_to, mark_refused, timelines
 
 
 class Taken(NamedTuple):
@@ -43,7 +43,7 @@ class Writer:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._upserts = Upserts(engine.dialect.name)
+        self._rows = Rows(engine.dialect)
 
     # -- the tables as a whole
 
@@ -99,13 +99,13 @@ class Writer:
         with self._transaction("writing a batch") as connection:
             move(connection, expected, moved)
             refusals = rejections(record for record in new if record.topic == REJECTED)
-            self._upserts.rejections(connection, refusals)
+            self._rows.rejections(connection, refusals)
             late = _mark_late(connection, refusals, expected)
             events = [record for record in new if record.topic == EVENTS]
             changes = project(events, known_to(connection, events, late))
-            write_entries(connection, changes.entries)
-            self._upserts.cases(connection, changes.cases.values())
-            self._upserts.cases(connection, _tell_again(connection, changes.again))
+            self._rows.entries(connection, changes.entries)
+            self._rows.cases(connection, changes.cases.values())
+            self._rows.cases(connection, _tell_again(connection, changes.again))
         return Taken(len(changes.entries), len(refusals), changes.unreadable, moved)
 
     @contextmanager

@@ -32,7 +32,7 @@ def logbook() -> Logbook:
     return found
 
 
-@pytest.mark.parametrize("place", ["_mark_late", "known_to", "project", "write_entries", "_tell_again"])
+@pytest.mark.parametrize("place", ["move", "_mark_late", "known_to", "project", "_tell_again"])
 def test_a_batch_that_fails_leaves_rows_and_positions_as_they_were(
     writing: Engine, logbook: Logbook, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
