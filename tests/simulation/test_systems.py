@@ -11,11 +11,11 @@ import sqlite3
 import sys
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import aiohttp
 import pytest
@@ -183,6 +183,8 @@ async def adapter_running() -> AsyncIterator[tuple[FakeAdapter, str]]:
 class Simulator:
     """`python -m deploy.simulation`, started, killed and started again."""
 
+    started: ClassVar[list[asyncio.subprocess.Process]] = []
+
     def __init__(self, folder: Path, adapter_url: str, *, connections_max: int = 32) -> None:
         agencies = {
             id: AdapterAccess(url=f"{adapter_url}/agencies/{id}/events", token=f"token-of-{id}", secret=SECRET)
@@ -205,6 +207,7 @@ class Simulator:
         self.process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "deploy.simulation", str(self.path), stderr=asyncio.subprocess.DEVNULL
         )
+        self.started.append(self.process)
         url = f"http://127.0.0.1:{self.arrangement.port}/health/ready"
         async with aiohttp.ClientSession() as session:
             for _ in range(200):
@@ -227,6 +230,16 @@ class Simulator:
         url = self.arrangement.webhook_url(agency)
         async with aiohttp.ClientSession() as session, session.post(url, data=body, headers=headers) as answer:
             return answer.status
+
+
+@pytest.fixture(autouse=True)
+def no_simulator_outlives_its_test() -> Iterator[None]:
+    """A test that fails leaves no process behind."""
+    yield
+    while Simulator.started:
+        process = Simulator.started.pop()
+        if process.returncode is None:
+            process.kill()
 
 
 async def until(condition: Any, *, seconds: float = 15) -> None:
