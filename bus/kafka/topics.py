@@ -7,7 +7,9 @@ and stops instead of starting over.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import asyncio
+import time
+from collections.abc import Iterable, Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, for_code
@@ -70,7 +72,11 @@ async def partition_counts(settings: KafkaSettings, topics: Iterable[str]) -> di
     return {topic: counts.get(topic, 0) for topic in topics}
 
 
-async def require_topics(settings: KafkaSettings, topics: Iterable[str]) -> None:
+NEW_TOPIC_SECONDS_MAX = 30.0
+"""How long a topic may seem to be missing: brokers learn of new ones one after the other."""
+
+
+async def require_topics(settings: KafkaSettings, topics: Sequence[str]) -> None:
     """Refuse topics that are missing or have another number of partitions than `settings` says.
 
     Who reads too few partitions misses events without a sound; who writes by a wrong number breaks cases apart.
@@ -79,9 +85,13 @@ async def require_topics(settings: KafkaSettings, topics: Iterable[str]) -> None
         Misconfigured: naming them, and what to do.
         BrokerUnavailable: no answer in time; call again.
     """
+    deadline = time.monotonic() + NEW_TOPIC_SECONDS_MAX
     counts = await partition_counts(settings, topics)
-    if missing := sorted(topic for topic, count in counts.items() if not count):
-        raise Misconfigured(f"topics are missing: {', '.join(missing)}. Create them: `subak topics create`.")
+    while missing := sorted(topic for topic, count in counts.items() if not count):
+        if time.monotonic() > deadline:
+            raise Misconfigured(f"topics are missing: {', '.join(missing)}. Create them: `subak topics create`.")
+        await asyncio.sleep(0.5)
+        counts = await partition_counts(settings, topics)
     for topic, count in counts.items():
         if count != settings.partitions:
             raise Misconfigured(_wrong_count(topic, count, settings))

@@ -221,7 +221,6 @@ class Relay:
 
         database = self._outbox.database
         rows, self._held_back = await database.run(unit, alone=database.dialect == "postgresql")
-        self._batched_at = 0.0
         self._moved = False
         return rows
 
