@@ -129,10 +129,12 @@ async def until_stopped(stopping: asyncio.Event, *failures: asyncio.Future[None]
         everything: list[asyncio.Future[Any]] = [waiter, *failures]
         await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
         for failure in failures:
-            if failure.cancelled() and not stopping.is_set():
-                raise Retryable(f"{_name(failure)} was cancelled, and nobody had asked for it")
-            if failure.done() and not failure.cancelled():
+            if not failure.done() or (failure.cancelled() and stopping.is_set()):
+                continue
+            try:
                 failure.result()
+            except asyncio.CancelledError as error:
+                raise Retryable(f"{_name(failure)} was cancelled, and nobody had asked for it") from error
     finally:
         waiter.cancel()
 

@@ -11,6 +11,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from aiokafka import AIOKafkaConsumer
+
+CLOSE_SECONDS_MAX = 5.0
 LAST_SECONDS_MAX = 1.0
 """What a closing that was cancelled may still take."""
 
@@ -27,6 +30,12 @@ async def closed(close: Callable[[], Awaitable[object]], *, seconds: float) -> b
         await asyncio.wait({task}, timeout=LAST_SECONDS_MAX)
         return False
     return not task.cancelled() and task.exception() is None
+
+
+async def discard(consumer: AIOKafkaConsumer) -> None:
+    """Close a consumer, also one whose broker is away: then it fails half-way, and its connections are closed here."""
+    if not await closed(consumer.stop, seconds=CLOSE_SECONDS_MAX):
+        await closed(consumer._client.close, seconds=CLOSE_SECONDS_MAX)
 
 
 async def _awaited(close: Callable[[], Awaitable[object]]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import OffsetOutOfRangeError
 
-from bus.kafka.closing import closed
+from bus.kafka.closing import discard
 from bus.kafka.errors import sorted_error
 from bus.kafka.pace import Pace
 from bus.kafka.settings import KafkaSettings
@@ -22,9 +22,6 @@ from schemas.failures import Misconfigured
 
 START_SECONDS_MAX = 60.0
 """How long the first connection may take before the reader gives up."""
-
-
-CLOSE_SECONDS_MAX = 5.0
 
 
 def record_of(raw: ConsumerRecord[bytes, bytes]) -> Record:
@@ -62,7 +59,7 @@ class TopicReader:
                 for (topic, number), offset in positions.items():
                     consumer.seek(TopicPartition(topic, number), offset)
         except BaseException as error:
-            await _discard(consumer)
+            await discard(consumer)
             if isinstance(error, Exception):
                 raise sorted_error(error, f"starting the reader {self.name}") from error
             raise
@@ -162,18 +159,12 @@ class TopicReader:
             await self._tool_offsets.stop()
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await _discard(consumer)
+            await discard(consumer)
 
     def _client(self) -> AIOKafkaConsumer:
         if self._consumer is None:
             raise Misconfigured(f"the reader {self.name} is not started")
         return self._consumer
-
-
-async def _discard(consumer: AIOKafkaConsumer) -> None:
-    """Close a consumer, also one whose broker is away: then it fails half-way and leaves its connections."""
-    if not await closed(consumer.stop, seconds=CLOSE_SECONDS_MAX):
-        await closed(consumer._client.close, seconds=CLOSE_SECONDS_MAX)
 
 
 async def _require(consumer: AIOKafkaConsumer, topic: str) -> None:

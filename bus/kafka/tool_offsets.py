@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Mapping
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from bus.kafka.closing import discard
 from bus.kafka.errors import sorted_error
 from bus.kafka.settings import KafkaSettings
 
@@ -30,9 +30,8 @@ class ToolOffsets:
         try:
             async with asyncio.timeout(self._settings.request_timeout_seconds):
                 if self._client is None:
-                    client = AIOKafkaConsumer(group_id=self._group, **self._settings.consumer(self._group))
-                    await client.start()
-                    self._client = client
+                    self._client = AIOKafkaConsumer(group_id=self._group, **self._settings.consumer(self._group))
+                    await self._client.start()
                 self._client.assign(list(moved))
                 await self._client.commit(moved)
         except Exception as error:
@@ -43,5 +42,4 @@ class ToolOffsets:
         """Close the connection."""
         client, self._client = self._client, None
         if client is not None:
-            with contextlib.suppress(Exception):
-                await client.stop()
+            await discard(client)

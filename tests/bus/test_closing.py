@@ -8,6 +8,7 @@ import pytest
 
 from bus.kafka import KafkaSettings, TopicReader, ensure_topics, partitions_of
 from bus.kafka.closing import closed
+from bus.kafka.tool_offsets import ToolOffsets
 from bus.process import until_stopped
 from bus.topics import EVENTS
 from deploy.local.kafka import LocalKafka
@@ -30,6 +31,22 @@ async def test_a_reader_that_is_stopped_while_the_broker_is_gone_does_not_cancel
     finally:
         await asyncio.to_thread(kafka.start)
     assert ended == [None] * len(readers)
+
+
+@pytest.mark.kafka
+async def test_the_copy_of_a_position_ends_nobody_while_the_broker_is_gone(kafka: LocalKafka) -> None:
+    settings = settings_for(kafka.bootstrap_servers)
+    await ensure_topics(settings, [])
+    copies = [ToolOffsets(settings, f"copy-{number}") for number in range(10)]
+    for copy in copies:
+        await copy.commit({(EVENTS, 0): 0})
+    await asyncio.to_thread(kafka.kill)
+    try:
+        await asyncio.sleep(0.5)
+        ended = await asyncio.gather(*(copy.stop() for copy in copies), return_exceptions=True)
+    finally:
+        await asyncio.to_thread(kafka.start)
+    assert ended == [None] * len(copies)
 
 
 async def test_what_a_client_raises_while_it_closes_is_only_told() -> None:
