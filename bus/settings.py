@@ -36,8 +36,8 @@ class Settings(BaseSettings):
     """The city: the name of one that is shipped, or a directory."""
     kafka_bootstrap_servers: str = ""
     """An existing Kafka cluster, as `host:port`, several with commas. Empty: the local one."""
-    kafka_partitions: int = Field(default=2, ge=1, le=1000)
-    """Partitions of every topic, frozen when the topics are created. 2 suit one machine; a city takes 12 or more, one
+    kafka_partitions: int = Field(default=1, ge=1, le=1000)
+    """Partitions of every topic, frozen when the topics are created. 1 suits one machine; a city takes 12 or more, one
     for each process that may ever share a stage's work."""
     kafka_replication_factor: int = Field(default=1, ge=1, le=9)
     """Copies of every partition: 3 in a city, 1 on one machine. Min ISR is one less."""

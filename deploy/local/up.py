@@ -51,7 +51,7 @@ class LocalCity:
         home: Path = Path(".subak"),
         fresh: bool = False,
         bootstrap_servers: str = "",
-        partitions: int = 2,
+        partitions: int = 1,
         replication_factor: int = 1,
         webhook_urls: WebhookUrls = lambda _: None,
         webhook_secret: str = "",
