@@ -101,7 +101,7 @@ def java_options() -> list[str]:
         f"-Xmx{HEAP_MEBIBYTES_MAX}m",
         "-Xms64m",
         "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",  # the second compiler took half of the broker's time in a run of minutes, and gained none
+        "-XX:TieredStopAtLevel=1",  # the second took half of the broker's time in a run of minutes
         "-XX:+ExitOnOutOfMemoryError",
         "-Xlog:disable",
         "-Xlog:all=error:stderr",
