@@ -121,7 +121,7 @@ async def until(holds: Callable[[], bool], seconds: float = 30) -> None:
 
 @pytest.fixture
 def settings(kafka: LocalKafka) -> KafkaSettings:
-    return KafkaSettings(bootstrap_servers=kafka.bootstrap_servers, partitions=3, request_timeout_seconds=5)
+    return KafkaSettings(bootstrap_servers=kafka.bootstrap_servers, partitions=4, request_timeout_seconds=5)
 
 
 @pytest.fixture
