@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.protocol.admin import DeleteGroupsRequest
+from sqlalchemy import NullPool, create_engine
 
 from bus.agency_tables import NAME, TABLES, VERSION
 from bus.cases import KnownCases
@@ -25,7 +26,7 @@ from bus.kafka import (
     partition_for,
     partitions_of,
 )
-from bus.outbox import Horizon, Outbox, Relay, RelaySettings
+from bus.outbox import Horizon, Outbox, Relay, RelaySettings, Submission, insert_events
 from bus.records import Record
 from bus.topics import out_topic
 from deploy.local.kafka import LocalKafka
@@ -43,15 +44,16 @@ QUICK = RelaySettings(fenced_wait_seconds=0.1, retry_seconds_first=0.05, retry_s
 class Side:
     """One agency's outbox and relay, in a folder."""
 
-    def __init__(self, folder: Path, agency: str, kafka: KafkaSettings) -> None:
+    def __init__(self, folder: Path, agency: str, kafka: KafkaSettings, url: str | None = None) -> None:
         self.folder = folder
+        self.url = url or sqlite_url(folder)
         self.agency = agency
         self.kafka = kafka
         self.now = 1_790_000_000.0
 
     async def __aenter__(self) -> Side:
         self.folder.mkdir(exist_ok=True)
-        self.database = Database(sqlite_url(self.folder), tables=TABLES, name=NAME, version=VERSION)
+        self.database = Database(self.url, tables=TABLES, name=NAME, version=VERSION)
         await self.database.start()
         self.outbox = Outbox(self.database, KnownCases(self.database), clock=lambda: self.now)
         await self.outbox.start([self.agency])
@@ -353,3 +355,27 @@ async def test_a_large_backlog_leaves_in_bounded_transactions(side: Side, monkey
     await side.relay_all(side.relay(RelaySettings(batch_records_max=700)))
     assert max(sizes) == 700
     assert await side.published_ids() == [f"{n}" for n in range(2500)]
+
+
+async def test_on_postgresql_a_row_that_commits_late_is_relayed_and_none_before_it(
+    side: Side, tmp_path: Path, postgres_url: str
+) -> None:
+    """The agency's own transaction wakes nobody here, and holds back what was numbered after it."""
+    async with Side(tmp_path / "postgresql", side.agency, side.kafka, postgres_url) as here:
+        relay = here.relay()
+        running = asyncio.create_task(relay.run())
+        await here.add("before")
+        await until(lambda: here.outbox.waiting[here.agency] == 0)
+        engine = create_engine(postgres_url, poolclass=NullPool)
+        with engine.connect() as connection, connection.begin():
+            late = comment(id="late", agency=here.agency)
+            insert_events(connection, Submission(here.agency, (late,), here.now))
+            await here.add("after")
+            await asyncio.sleep(0.5)
+            assert await here.published_ids() == ["before"]
+        async with asyncio.timeout(30):
+            while len(found := await here.published_ids()) < 3:
+                await asyncio.sleep(0.1)
+        assert found == ["before", "late", "after"]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
