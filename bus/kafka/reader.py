@@ -53,7 +53,7 @@ class TopicReader:
                 await consumer.start()
                 self._assigned = {TopicPartition(topic, number) for topic, number in positions}
                 for topic in {topic for topic, _ in positions}:
-                    await _require(consumer, topic)
+                    await _require(consumer, topic, self._settings.partitions)
                 if self._assigned:
                     consumer.assign(self._assigned)
                 for (topic, number), offset in positions.items():
@@ -167,9 +167,14 @@ class TopicReader:
         return self._consumer
 
 
-async def _require(consumer: AIOKafkaConsumer, topic: str) -> None:
-    """Refuse a topic that does not exist: the client would wait for it in silence."""
-    await consumer._client._wait_on_metadata(topic)
+async def _require(consumer: AIOKafkaConsumer, topic: str, partitions: int) -> None:
+    """Refuse a topic that does not exist, or that has other partitions than the bus: some would never be read."""
+    there = len(await consumer._client._wait_on_metadata(topic))
+    if there != partitions:
+        raise Misconfigured(
+            f"the topic {topic} has {there} partitions and this process was told of {partitions}, so some would be "
+            f"read by nobody. Set SUBAK_KAFKA_PARTITIONS={there}."
+        )
 
 
 def partitions_of(topics: Iterable[str], partitions: int) -> dict[tuple[str, int], int]:

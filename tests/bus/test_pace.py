@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from bus.kafka import Output, TopicReader, TransactionalProducer, ensure_topics,
 from bus.kafka.pace import REST_AFTER_SECONDS, REST_WAIT_SECONDS
 from bus.topics import EVENTS
 from deploy.local.kafka import LocalKafka
+from schemas.failures import Misconfigured
 from tests.support.counting import settings_for
 
 pytestmark = pytest.mark.kafka
@@ -55,3 +57,11 @@ async def poll(reader: TopicReader, seconds: float) -> None:
     while time.monotonic() < end:
         await reader.read(wait_seconds=0.05)
         await asyncio.sleep(0)
+
+
+async def test_a_reader_that_was_told_of_fewer_partitions_than_there_are_reads_nothing(kafka: LocalKafka) -> None:
+    settings = settings_for(kafka.bootstrap_servers)
+    await ensure_topics(settings, [])
+    reader = TopicReader(replace(settings, partitions=1), name="fewer")
+    with pytest.raises(Misconfigured, match="SUBAK_KAFKA_PARTITIONS=4"):
+        await reader.start(partitions_of([EVENTS], 1))

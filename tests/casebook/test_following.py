@@ -179,6 +179,7 @@ async def test_a_casebook_that_is_killed_again_and_again_takes_each_event_in_onc
     chance = random.Random(seed)
     environment = os.environ | {
         "SUBAK_KAFKA_BOOTSTRAP_SERVERS": bus.settings.bootstrap_servers,
+        "SUBAK_KAFKA_PARTITIONS": str(bus.settings.partitions),
         "SUBAK_CITY": "san-francisco",
         "SUBAK_HOME": str(tmp_path),
         "SUBAK_DATABASE_URL": url,
