@@ -46,7 +46,7 @@ class LocalCity:
 
     def __init__(
         self,
-        city: str = "denpasar",
+        city: str,
         *,
         home: Path = Path(".subak"),
         fresh: bool = False,

@@ -47,7 +47,7 @@ class SimulatedCity:
 
     def __init__(
         self,
-        city: str = "denpasar",
+        city: str,
         *,
         home: Path = Path(".subak"),
         fresh: bool = False,
