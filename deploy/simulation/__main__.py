@@ -6,13 +6,13 @@ import asyncio
 import sys
 from pathlib import Path
 
-import aiohttp
 from aiohttp import web
 
 from bus.city import City, city_path, load_city
 from bus.logs import configure_logs, get_logger
 from bus.process import run_process, until_stopped
 from deploy.simulation.arrangement import Arrangement
+from deploy.simulation.client import Client
 from deploy.simulation.phrasebook import load_phrasebook
 from deploy.simulation.poster import Door, Poster
 from deploy.simulation.receiver import Receiver, System
@@ -32,30 +32,30 @@ async def simulate(arrangement: Arrangement, stopping: asyncio.Event) -> None:
     folder = city_path(arrangement.city)
     city = load_city(folder)
     systems = _systems(arrangement, city, folder)
-    connector = aiohttp.TCPConnector(limit=arrangement.connections_max)
-    async with aiohttp.ClientSession(connector=connector) as session:
-        poster = Poster(
-            session,
-            {id: Door(access.url, access.token, city.source_of(id)) for id, access in arrangement.agencies.items()},
-            {id: system.records for id, system in systems.items()},
-            zone=city.zone,
-            connections_max=arrangement.connections_max,
-        )
-        poster.look_again()
-        receiver = Receiver(systems, poster.add, poster.look_again, seed=arrangement.seed, speed=arrangement.speed)
-        runner = web.AppRunner(receiver.app(), access_log=None, handle_signals=False)
-        await runner.setup()
-        posting = asyncio.create_task(poster.run())
-        try:
-            await _listen(runner, arrangement)
-            log.info("simulation_started", agencies=len(systems), port=arrangement.port)
-            await until_stopped(stopping, posting)
-        finally:
-            await runner.cleanup()
-            posting.cancel()
-            await asyncio.gather(posting, return_exceptions=True)
-            for system in systems.values():
-                system.records.close()
+    client = Client()
+    poster = Poster(
+        client,
+        {id: Door(access.url, access.token, city.source_of(id)) for id, access in arrangement.agencies.items()},
+        {id: system.records for id, system in systems.items()},
+        zone=city.zone,
+        connections_max=arrangement.connections_max,
+    )
+    poster.look_again()
+    receiver = Receiver(systems, poster.add, poster.look_again, seed=arrangement.seed, speed=arrangement.speed)
+    runner = web.AppRunner(receiver.app(), access_log=None, handle_signals=False)
+    await runner.setup()
+    posting = asyncio.create_task(poster.run())
+    try:
+        await _listen(runner, arrangement)
+        log.info("simulation_started", agencies=len(systems), port=arrangement.port)
+        await until_stopped(stopping, posting)
+    finally:
+        await runner.cleanup()
+        posting.cancel()
+        await asyncio.gather(posting, return_exceptions=True)
+        await client.close()
+        for system in systems.values():
+            system.records.close()
 
 
 def _systems(arrangement: Arrangement, city: City, folder: Path) -> dict[str, System]:

@@ -16,9 +16,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from zoneinfo import ZoneInfo
 
-import aiohttp
-
 from bus.logs import get_logger
+from deploy.simulation.client import Client, NoAnswer
 from deploy.simulation.records import AgencyRecords, Sent
 from deploy.simulation.wire import CONTENT_TYPE, body_of
 
@@ -42,20 +41,18 @@ class Poster:
 
     def __init__(
         self,
-        session: aiohttp.ClientSession,
+        client: Client,
         doors: Mapping[str, Door],
         records: Mapping[str, AgencyRecords],
         *,
         zone: ZoneInfo,
         connections_max: int = 32,
-        answer_within_seconds: float = 30,
     ) -> None:
-        self._session = session
+        self._client = client
         self._doors = doors
         self._records = records
         self._zone = zone
         self._free = asyncio.Semaphore(connections_max)
-        self._timeout = aiohttp.ClientTimeout(total=answer_within_seconds)
         self._due: list[tuple[float, int, str, Sent]] = []
         self._newest: dict[str, int] = {}
         self._lines: dict[tuple[str, str], deque[Sent]] = {}
@@ -123,23 +120,20 @@ class Poster:
         pause = PAUSE_SECONDS_FIRST
         while True:
             async with self._free:
-                if not records.is_waiting(post.number):
+                if not records.began(post.number):
                     return  # dropped: the case came to its end while this waited for its turn
-                records.began(post.number)
                 try:
-                    async with self._session.post(
-                        door.url, data=body, headers=headers, timeout=self._timeout
-                    ) as answer:
-                        text = await answer.text()
-                        if answer.status not in RETRY_STATUSES:
-                            problem = None if answer.ok else f"{answer.status} {text[:1000]}"
-                            records.answered(post.number, accepted=answer.ok, problem=problem)
-                            if problem:
-                                log.warning("post_refused", agency=agency_id, type=post.type, problem=problem)
-                            return
-                        problem = f"{answer.status} {text[:200]}"
-                except (aiohttp.ClientError, OSError, TimeoutError) as error:
-                    problem = repr(error)
+                    status, answer = await self._client.post(door.url, body, headers)
+                except NoAnswer as error:
+                    problem = str(error)
+                else:
+                    problem = f"{status} {answer[:1000].decode(errors='replace')}"
+                    if status not in RETRY_STATUSES:
+                        accepted = 200 <= status < 300
+                        records.answered(post.number, accepted=accepted, problem=None if accepted else problem)
+                        if not accepted:
+                            log.warning("post_refused", agency=agency_id, type=post.type, problem=problem)
+                        return
             log.info("post_unanswered", agency=agency_id, type=post.type, problem=problem, pause_seconds=pause)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             pause = min(PAUSE_SECONDS_MAX, pause * 2)

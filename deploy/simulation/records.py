@@ -60,6 +60,9 @@ CREATE INDEX IF NOT EXISTS sent_waiting ON sent (due_at) WHERE state = 'waiting'
 
 REJECTED = "subak.event.rejected.v1"
 
+CHANGES_POSTS = ENDS_ALL | {REJECTED}
+"""What is heard and changes posts that are there already."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sent:
@@ -157,6 +160,8 @@ class AgencyRecords:
         Returns:
             The posts as stored, or None where the event was there already: then nothing changed but a counter.
         """
+        if not posts and event.type not in CHANGES_POSTS:
+            return [] if self.hear(event, received_at) else None  # one statement is a transaction of its own
         self._db.execute("BEGIN IMMEDIATE")
         try:
             if not self.hear(event, received_at):
@@ -202,12 +207,14 @@ class AgencyRecords:
         rows = self._db.execute("SELECT * FROM sent WHERE state = 'waiting' ORDER BY due_at, number")
         return [Sent(*row) for row in rows]
 
-    def began(self, number: int) -> None:
-        """Note that a POST begins; the first one's time stays."""
-        self._db.execute(
-            "UPDATE sent SET attempts = attempts + 1, posted_at = coalesce(posted_at, ?) WHERE number = ?",
+    def began(self, number: int) -> bool:
+        """Note that a POST begins; the first one's time stays. False where the post is answered or dropped: do not."""
+        noted = self._db.execute(
+            "UPDATE sent SET attempts = attempts + 1, posted_at = coalesce(posted_at, ?)"
+            " WHERE number = ? AND state = 'waiting'",
             (self._clock(), number),
         )
+        return noted.rowcount > 0
 
     def answered(self, number: int, *, accepted: bool, problem: str | None = None) -> None:
         """Note the adapter's answer. A refusal that came back through the bus in the meantime stands."""
