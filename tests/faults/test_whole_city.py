@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from deploy.local.children import log_tail
-from tests.faults.town import SPEED, Town
+from tests.faults.town import PARTITIONS, SPEED, Town
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(1200)]
 
@@ -60,7 +60,10 @@ def demo(town: Town) -> Iterator[subprocess.Popen[bytes]]:
     words = ("--city", town.directory.id, "--home", str(town.home.parent), "--keep", "--seed", str(town.seed))
     pace = ("--count", str(REQUESTS), "--rate", str(PER_SECOND), "--speed", str(SPEED))
     with (town.home / "demo.log").open("ab") as output:
-        process = subprocess.Popen(town.command("demo", *words, *pace), stdout=output, stderr=subprocess.STDOUT)
+        env = dict(os.environ) | {"SUBAK_KAFKA_PARTITIONS": str(PARTITIONS)}
+        process = subprocess.Popen(
+            town.command("demo", *words, *pace), env=env, stdout=output, stderr=subprocess.STDOUT
+        )
     try:
         yield process
     finally:

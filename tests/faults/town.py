@@ -27,6 +27,9 @@ from tests.faults import evidence
 CITY = "san-francisco"
 """The city that is lightest to run: two adapters."""
 
+PARTITIONS = 2
+"""So that members can share a stage, and a record can come on the wrong one."""
+
 SPEED = 4.0
 READY_SECONDS_MAX = 180.0
 LOOK_SECONDS = 0.2
@@ -66,7 +69,9 @@ class Town:
 
     def open(self, *, fresh: bool = False, cases: Sequence[str] = ()) -> None:
         """Start it on the data that are there. `cases`: of an earlier life, to follow in this one."""
-        self._city = SimulatedCity(CITY, home=self._home, fresh=fresh, seed=self.seed, speed=SPEED, report=self._told)
+        self._city = SimulatedCity(
+            CITY, partitions=PARTITIONS, home=self._home, fresh=fresh, seed=self.seed, speed=SPEED, report=self._told
+        )
         try:
             self._city.start()
         except BaseException:
