@@ -161,12 +161,15 @@ class SimulatedCity:
             Misconfigured: a process of the city stopped for good; in its words.
         """
         assert self.watch is not None, "submit something first"
+        silent_seconds = 0.0
         while not self.watch.finished:
             standing = self.watch.look()
             yield standing
             if self.local.supervisor.failure is not None:
                 raise self.local.supervisor.failure
-            if time.monotonic() - standing.changed_at > stuck_after_seconds:
+            # Counted in looks, not by a clock: a machine that slept, or a process that was paused, is not stuck.
+            silent_seconds = 0.0 if standing.changed else silent_seconds + LOOK_EVERY_SECONDS
+            if silent_seconds > stuck_after_seconds:
                 return
             time.sleep(LOOK_EVERY_SECONDS)
         yield self.watch.look()

@@ -118,7 +118,7 @@ def _count_requests(city: City, ledgers: Mapping[str, Ledger], requests: Iterabl
         counts.submitted += request.attempts > 0
         counts.accepted += request.state == "accepted"
         counts.rejected += request.state == "refused"
-        if request.state == "accepted":
+        if request.state != "refused":  # one that was never posted is open too: nothing may hide in a quiet run
             counts.cases += request.case in heard_cases
             if request.case in ends:
                 counts.closed += 1

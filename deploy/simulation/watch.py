@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from deploy.simulation.behaviour import (
     ACKNOWLEDGED,
@@ -45,8 +45,8 @@ class Standing:
     """Events that an adapter refused."""
     posted: int = 0
     heard: int = 0
-    changed_at: float = field(default_factory=time.monotonic)
-    """When something was last posted or heard, on this process's monotonic clock."""
+    changed: bool = False
+    """Whether anything was posted or heard since the look before."""
 
     def reached(self, stage: str) -> int:
         """How many cases have reached a stage."""
@@ -83,9 +83,8 @@ class Watch:
                 if case in self._cases:
                     standing.heard += 1
                     self._reach(type, case)
+        standing.changed = before != (standing.posted, standing.heard, standing.refused)
         now = time.monotonic()
-        if before != (standing.posted, standing.heard, standing.refused):
-            standing.changed_at = now
         self._past.append((now, standing.posted + standing.heard))
         while now - self._past[0][0] > RATE_WINDOW_SECONDS:
             self._past.popleft()

@@ -14,6 +14,7 @@ from deploy.simulation.counts import count, latencies, percentile
 from deploy.simulation.ledger import Ledger, of_cases
 from deploy.simulation.ordering import out_of_order
 from deploy.simulation.records import Received
+from deploy.simulation.requests import SUBMITTED
 from tests.simulation.in_memory import InMemoryCity
 
 Ledgers = dict[str, Ledger]
@@ -80,6 +81,17 @@ def test_a_case_whose_end_nobody_heard_is_open_and_named(run: tuple[City, Ledger
     counts = count(city, _hearing(ledgers, city.citizens_channel, heard))
     assert counts.open_cases == [case]
     assert counts.closed == 39
+    assert not counts.clean
+
+
+def test_a_request_that_was_never_posted_leaves_its_case_open(run: tuple[City, Ledgers]) -> None:
+    city, ledgers = run
+    nobody = {agency: Ledger((), ()) for agency in ledgers}
+    waiting = next(sent for sent in ledgers[city.citizens_channel].sent if sent.type == SUBMITTED)
+    waiting = replace(waiting, state="waiting", attempts=0, posted_at=None)
+    counts = count(city, {**nobody, city.citizens_channel: Ledger((waiting,), ())})
+    assert (counts.submitted, counts.accepted, counts.closed) == (0, 0, 0)
+    assert counts.open_cases == [waiting.case]
     assert not counts.clean
 
 

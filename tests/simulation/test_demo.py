@@ -112,6 +112,14 @@ def test_killed_systems_and_adapters_lose_nothing_and_do_nothing_twice(tmp_path:
         assert counts.clean, (counts, city.stuck(ledgers, counts))
         assert counts.closed == 60
         assert watch.finished
+
+        city.local.kill(NAME, restart=False)
+        city.submit(city.made_up(2), per_second=100)
+        for _ in city.follow(stuck_after_seconds=2):
+            pass
+        ledgers, counts = city.outcome()
+        assert not counts.clean
+        assert list(city.stuck(ledgers, counts).values()) == ["no agency knows of it"] * 2
     finally:
         city.stop()
 
