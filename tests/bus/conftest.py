@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from bus.agency_tables import NAME, TABLES, VERSION
 from bus.database import Database
-from tests.support import postgres
-from tests.support.databases import KINDS, fresh_database, sqlite_url
-
-
-@pytest.fixture(scope="session")
-def postgres_server() -> Iterator[str]:
-    """A PostgreSQL server, one for the session; skips where it is not installed."""
-    yield from postgres.server()
-
-
-@pytest.fixture
-def postgres_url(postgres_server: str) -> Iterator[str]:
-    """An empty database on it."""
-    yield from fresh_database(postgres_server)
+from tests.support.databases import KINDS, sqlite_url
 
 
 @pytest.fixture(params=KINDS)
@@ -30,7 +17,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of each kind."""
     if request.param == "sqlite":
         return sqlite_url(tmp_path)
-    found: str = request.getfixturevalue("postgres_url")
+    found: str = request.getfixturevalue("postgresql").new_database()
     return found
 
 
