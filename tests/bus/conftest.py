@@ -10,6 +10,13 @@ import pytest
 from bus.agency_tables import NAME, TABLES, VERSION
 from bus.database import Database
 from tests.support.databases import KINDS, sqlite_url
+from tests.support.postgresql import PostgreSQL
+
+
+@pytest.fixture
+def postgres_url(postgresql: PostgreSQL) -> str:
+    """An empty database on the session's PostgreSQL."""
+    return postgresql.new_database()
 
 
 @pytest.fixture(params=KINDS)
@@ -17,7 +24,7 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of each kind."""
     if request.param == "sqlite":
         return sqlite_url(tmp_path)
-    found: str = request.getfixturevalue("postgresql").new_database()
+    found: str = request.getfixturevalue("postgres_url")
     return found
 
 
