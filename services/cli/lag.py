@@ -19,6 +19,8 @@ from services.cli.showing import console, say_json, span, table
 WATCH_SECONDS = 2.0
 """Pause between looks with `--watch`."""
 
+NOTE = "[dim]Casebook and adapters keep their positions themselves and tell Kafka every few seconds: theirs are that old.[/]"
+
 MEASURE_SECONDS_MAX = 60.0
 """How long one look may take."""
 
@@ -103,7 +105,7 @@ def _shown(found: Sequence[Behind], *, partitions: bool, all_: bool) -> Group:
     for row in totals(found):
         behind = f"{row['partitions_behind']} of {row['partitions']}"
         summary.add_row(row["process"], *_lag(row["lag_records"], row["lag_seconds"]), behind)
-    return Group(*parts, summary)
+    return Group(*parts, summary, NOTE)
 
 
 def _lag(records: int, seconds: float) -> tuple[str, str]:
