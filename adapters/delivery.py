@@ -28,6 +28,9 @@ log = get_logger("delivery")
 MARKS_WAITING_MAX = 2000
 """Marks that may wait for the database. When so many do, no further calls are made: a crash would repeat them all."""
 
+LAST_MARKS_SECONDS_MAX = 5.0
+"""How long a process that ends waits for the database to take its last marks."""
+
 CASE_ROWS_MAX = 50
 READ_BYTES_MAX = 8 * 1024 * 1024
 """How much of one case, and how much in all, is read from the inbox at once."""
@@ -105,7 +108,8 @@ class Delivery:
             storing.cancel()
             await asyncio.gather(storing, return_exceptions=True)
             if self._marks:
-                await asyncio.gather(self._inbox.mark(self.agency, self._marks), return_exceptions=True)
+                last = asyncio.wait_for(self._inbox.mark(self.agency, self._marks), LAST_MARKS_SECONDS_MAX)
+                await asyncio.gather(last, return_exceptions=True)
 
     async def replay(self, event_id: str) -> tuple[int, bool]:
         """Let parked events of this id be delivered again, and what waits behind them after them.
@@ -160,7 +164,7 @@ class Delivery:
             self._unread = True
             raise
         if arrived:
-            self._unread = True
+            self._unread |= len(arrived) >= room or sum(len(event.data) for event in arrived) >= READ_BYTES_MAX
             self._read_up_to = arrived[-1].id
             self._schedule.offer(arrived, self._clock())
 

@@ -10,11 +10,11 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, bindparam, select
 
 from bus.agency_tables import cases
 from bus.database import Database
+from bus.statements import set_rows
 from schemas.envelope import Event
 from schemas.registry import registry
 
@@ -79,27 +79,21 @@ class KnownCases:
 
 def store_cases(connection: Connection, learned: Learned) -> None:
     """Store what was learned, in the transaction that stores the events. What was known first stays."""
-    if not learned:
-        return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(cases)
-    new = statement.excluded
-    kept = {
-        "jurisdiction": func.coalesce(cases.c.jurisdiction, new.jurisdiction),
-        "correlationid": func.coalesce(cases.c.correlationid, new.correlationid),
-    }
     rows = [
         {"agency": agency, "subject": subject, **known._asdict()}
         for (agency, subject), known in sorted(learned.items())  # one order: two writers cannot wait for each other
     ]
-    connection.execute(statement.on_conflict_do_update(index_elements=["agency", "subject"], set_=kept), rows)
+    set_rows(connection, cases, rows, first_wins=True)
 
 
 def _read(connection: Connection, agency: str, subject: str) -> KnownCase:
-    row = connection.execute(
-        select(cases.c.jurisdiction, cases.c.correlationid).where(cases.c.agency == agency, cases.c.subject == subject)
-    ).one_or_none()
+    row = connection.execute(_ONE, {"agency": agency, "subject": subject}).one_or_none()
     return KnownCase(*row) if row is not None else NOTHING
+
+
+_ONE = select(cases.c.jurisdiction, cases.c.correlationid).where(
+    cases.c.agency == bindparam("agency"), cases.c.subject == bindparam("subject")
+)
 
 
 def _told(event: Event) -> KnownCase:

@@ -21,14 +21,15 @@ from bus.cases import KnownCases, Learned, store_cases
 from bus.database import Database
 from bus.inbox.rows import (
     UNREADABLE,
+    Depth,
     Mark,
+    depths,
     forget_content,
     read_positions,
     row_of,
     store_arrivals,
     store_marks,
     store_positions,
-    waiting_of,
 )
 from bus.logs import get_logger
 from bus.outbox.rows import mark_rejected
@@ -154,17 +155,14 @@ class Inbox:
 
     async def measure(self, agencies: Iterable[str]) -> None:
         """Count again what waits, how old the oldest is, and what is parked."""
-        agencies = list(agencies)
-
-        def unit(connection: Connection) -> dict[str, tuple[int, float | None, int]]:
-            return {agency: waiting_of(connection, agency) for agency in agencies}
-
-        for agency, (count, oldest, parked) in (await self.database.run(unit)).items():
-            self.waiting[agency] = count
-            age = 0.0 if oldest is None else max(0.0, self._clock() - oldest)
-            metrics.inbox_waiting.labels(agency).set(count)
+        found = await self.database.run(depths)
+        for agency in agencies:
+            depth = found.get(agency) or Depth()
+            self.waiting[agency] = depth.waiting
+            age = 0.0 if depth.oldest_at is None else max(0.0, self._clock() - depth.oldest_at)
+            metrics.inbox_waiting.labels(agency).set(depth.waiting)
             metrics.inbox_oldest_age_seconds.labels(agency).set(age)
-            metrics.deliveries_parked.labels(agency).set(parked)
+            metrics.deliveries_parked.labels(agency).set(depth.parked)
 
     async def forget(self, agency: str, keep_seconds: float) -> None:
         """Drop the content of events that were delivered so long ago. Their ids stay."""

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Select, bindparam, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Select, bindparam, func, literal_column, select, update
 
 from bus.agency_tables import inbox, inbox_positions
-from bus.outbox.rows import insert_new
+from bus.statements import insert_new, set_rows
 from schemas.envelope import Event
 
 UNREADABLE = "unreadable"
@@ -102,16 +101,11 @@ def _counted(rows: Sequence[dict[str, Any]]) -> dict[str, int]:
 
 def store_positions(connection: Connection, positions: Mapping[tuple[str, int], int]) -> None:
     """Move the positions, in the transaction that stores what lies before them."""
-    if not positions:
-        return
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(inbox_positions)
     rows = [
         {"topic": topic, "partition": number, "next_offset": offset}
         for (topic, number), offset in sorted(positions.items())
     ]
-    moved = {"next_offset": statement.excluded.next_offset}
-    connection.execute(statement.on_conflict_do_update(index_elements=["topic", "partition"], set_=moved), rows)
+    set_rows(connection, inbox_positions, rows)
 
 
 def read_positions(connection: Connection) -> dict[tuple[str, int], int]:
@@ -143,27 +137,64 @@ def read_waiting(
     subject: str | None = None,
 ) -> list[Arrived]:
     """What waits, in the order of arrival, after the row `after`: of one case, or of all. Without parked cases."""
-    waiting = select(
-        inbox.c.id,
-        func.sum(func.length(inbox.c.data)).over(order_by=inbox.c.id).label("bytes_so_far"),
-        func.length(inbox.c.data).label("bytes"),
-    ).where(inbox.c.agency == agency, inbox.c.state == "waiting", inbox.c.id > after)
-    if up_to is not None:
-        waiting = waiting.where(inbox.c.id <= up_to)
-    if subject is not None:
-        waiting = waiting.where(inbox.c.subject == subject)
-    parked = inbox.alias()
-    behind = select(parked.c.id).where(
-        parked.c.agency == agency, parked.c.subject == inbox.c.subject, parked.c.state == "parked"
-    )
-    first = waiting.where(~behind.exists()).order_by(inbox.c.id).limit(rows_max).subquery()
+    statement = _WAITING if subject is None else _WAITING_OF_CASE
     rows = connection.execute(
-        select(*_ARRIVED)
-        .join(first, first.c.id == inbox.c.id)
-        .where(first.c.bytes_so_far - first.c.bytes < bytes_max)
-        .order_by(inbox.c.id)
+        statement,
+        {
+            "agency": agency,
+            "case": subject,
+            "after": after,
+            "up_to": up_to if up_to is not None else _NO_BOUND,
+            "rows_max": rows_max,
+            "bytes_max": bytes_max,
+        },
     )
     return [Arrived(*row) for row in rows]
+
+
+_NO_BOUND = 2**63 - 1
+
+
+def _reading(*, of_case: bool) -> Select[Any]:
+    parked = inbox.alias()
+    behind_parked = (
+        select(parked.c.id)
+        .where(
+            parked.c.agency == inbox.c.agency, parked.c.subject == inbox.c.subject, parked.c.state == _literal("parked")
+        )
+        .exists()
+    )
+    length = func.length(inbox.c.data)
+    first = (
+        select(inbox.c.id, (func.sum(length).over(order_by=inbox.c.id) - length).label("bytes_before"))
+        .where(
+            inbox.c.agency == bindparam("agency"),
+            inbox.c.state == _literal("waiting"),
+            inbox.c.id > bindparam("after"),
+            inbox.c.id <= bindparam("up_to"),
+            ~behind_parked,
+        )
+        .order_by(inbox.c.id)
+        .limit(bindparam("rows_max"))
+    )
+    if of_case:
+        first = first.where(inbox.c.subject == bindparam("case"))
+    first_rows = first.subquery()
+    return (
+        select(*_ARRIVED)
+        .join(first_rows, first_rows.c.id == inbox.c.id)
+        .where(first_rows.c.bytes_before < bindparam("bytes_max"))
+        .order_by(inbox.c.id)
+    )
+
+
+def _literal(state: str) -> Any:
+    """A state in the statement's text: a partial index is used only for what the planner can see."""
+    return literal_column(f"'{state}'")
+
+
+_WAITING = _reading(of_case=False)
+_WAITING_OF_CASE = _reading(of_case=True)
 
 
 def store_marks(connection: Connection, marks: Sequence[Mark]) -> None:
@@ -171,20 +202,35 @@ def store_marks(connection: Connection, marks: Sequence[Mark]) -> None:
     delivered = [{"row": mark.id, "tries_": mark.tries, "at": mark.at} for mark in marks if mark.state == "delivered"]
     if delivered:
         connection.execute(_DELIVERED, delivered)
-    for mark in marks:
-        if mark.state == "delivered":
-            continue
-        values = {
-            "state": mark.state,
-            "tries": mark.tries,
-            "refusals": mark.refusals,
-            "next_try_at": mark.next_try_at,
-            "parked_at": mark.at if mark.state == "parked" else None,
-            "reason": mark.reason,
+    others = [
+        {
+            "row": mark.id,
+            "state_": mark.state,
+            "tries_": mark.tries,
+            "refusals_": mark.refusals,
+            "next_try_at_": mark.next_try_at,
+            "parked_at_": mark.at if mark.state == "parked" else None,
+            "reason_": mark.reason,
         }
-        connection.execute(update(inbox).where(inbox.c.id == mark.id, inbox.c.state == "waiting").values(**values))
+        for mark in marks
+        if mark.state != "delivered"
+    ]
+    if others:
+        connection.execute(_NOT_DELIVERED, others)
 
 
+_NOT_DELIVERED = (
+    update(inbox)
+    .where(inbox.c.id == bindparam("row"), inbox.c.state == "waiting")
+    .values(
+        state=bindparam("state_"),
+        tries=bindparam("tries_"),
+        refusals=bindparam("refusals_"),
+        next_try_at=bindparam("next_try_at_"),
+        parked_at=bindparam("parked_at_"),
+        reason=bindparam("reason_"),
+    )
+)
 _DELIVERED = (
     update(inbox)
     .where(inbox.c.id == bindparam("row"))
@@ -192,13 +238,39 @@ _DELIVERED = (
 )
 
 
-def waiting_of(connection: Connection, agency: str) -> tuple[int, float | None, int]:
-    """How many rows wait, since when the oldest of them, and how many are parked."""
-    waits = (inbox.c.agency == agency, inbox.c.state == "waiting")
-    count = connection.scalar(select(func.count()).where(*waits)) or 0
-    oldest = connection.scalar(select(inbox.c.received_at).where(*waits).order_by(inbox.c.id).limit(1))
-    parked = connection.scalar(select(func.count()).where(inbox.c.agency == agency, inbox.c.state == "parked"))
-    return count, oldest, parked or 0
+@dataclass(slots=True)
+class Depth:
+    """How full one inbox is."""
+
+    waiting: int = 0
+    oldest_at: float | None = None
+    """When the oldest that waits arrived."""
+    parked: int = 0
+
+
+def depths(connection: Connection) -> dict[str, Depth]:
+    """How full each agency's inbox is; who is not named has nothing that waits."""
+    found: dict[str, Depth] = {}
+    oldest: dict[int, str] = {}
+    for agency, count, first in connection.execute(_WAITING_COUNTS):
+        found[agency] = Depth(waiting=count)
+        oldest[first] = agency
+    for id, agency in oldest.items():
+        found[agency].oldest_at = connection.scalar(_RECEIVED_AT, {"row": id})
+    for agency, count in connection.execute(_PARKED_COUNTS):
+        found.setdefault(agency, Depth()).parked = count
+    return found
+
+
+_WAITING_COUNTS = (
+    select(inbox.c.agency, func.count(), func.min(inbox.c.id))
+    .where(inbox.c.state == _literal("waiting"))
+    .group_by(inbox.c.agency)
+)
+_PARKED_COUNTS = (
+    select(inbox.c.agency, func.count()).where(inbox.c.state == _literal("parked")).group_by(inbox.c.agency)
+)
+_RECEIVED_AT = select(inbox.c.received_at).where(inbox.c.id == bindparam("row"))
 
 
 def read_page(connection: Connection, agency: str, *, after: int, rows_max: int) -> list[Arrived]:

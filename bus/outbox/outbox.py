@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from sqlalchemy import Connection, delete, func, select, text
+from sqlalchemy import Connection, bindparam, delete, func, select, text
 
 from bus import metrics
 from bus.agency_tables import OUTBOX_SEQUENCE, outbox, outbox_positions
@@ -185,38 +185,27 @@ def _advance_ids(connection: Connection, now: float) -> None:
 
 
 def _count_waiting(connection: Connection, agencies: Sequence[str]) -> dict[str, int]:
-    found = {}
-    for agency in agencies:
-        count = select(func.count()).where(outbox.c.agency == agency, outbox.c.id >= _position_of(connection, agency))
-        found[agency] = connection.scalar(count) or 0
-    return found
+    return {agency: connection.scalar(_COUNT, {"of": agency}) or 0 for agency in agencies}
 
 
 def _oldest_waiting(connection: Connection, agencies: Sequence[str]) -> dict[str, float]:
-    found = {}
-    for agency in agencies:
-        first = (
-            select(outbox.c.recorded_at)
-            .where(outbox.c.agency == agency, outbox.c.id >= _position_of(connection, agency))
-            .order_by(outbox.c.id)
-            .limit(1)
-        )
-        if (recorded_at := connection.scalar(first)) is not None:
-            found[agency] = recorded_at
-    return found
+    found = ((agency, connection.scalar(_OLDEST, {"of": agency})) for agency in agencies)
+    return {agency: recorded_at for agency, recorded_at in found if recorded_at is not None}
 
 
-def _position_of(connection: Connection, agency: str) -> int:
-    return connection.scalar(select(outbox_positions.c.position).where(outbox_positions.c.agency == agency)) or 0
+_POSITION = select(outbox_positions.c.position).where(outbox_positions.c.agency == bindparam("of"))
+_WAITS = (outbox.c.agency == bindparam("of"), outbox.c.id >= func.coalesce(_POSITION.scalar_subquery(), 0))
+_COUNT = select(func.count()).where(*_WAITS)
+_OLDEST = select(outbox.c.recorded_at).where(*_WAITS).order_by(outbox.c.id).limit(1)
 
 
 def _prune(connection: Connection, agency: str, before: float) -> int:
     oldest = (
         select(outbox.c.id, outbox.c.recorded_at)
-        .where(outbox.c.agency == agency, outbox.c.id < _position_of(connection, agency))
+        .where(outbox.c.agency == agency, outbox.c.id < func.coalesce(_POSITION.scalar_subquery(), 0))
         .order_by(outbox.c.id)
         .limit(PRUNED_MAX)
         .subquery()
     )
     old = select(oldest.c.id).where(oldest.c.recorded_at < before)
-    return connection.execute(delete(outbox).where(outbox.c.id.in_(old))).rowcount
+    return connection.execute(delete(outbox).where(outbox.c.id.in_(old)), {"of": agency}).rowcount

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from sqlalchemy import Connection, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from bus import metrics
 from bus.agency_tables import outbox, outbox_positions
@@ -29,6 +28,7 @@ from bus.outbox.outbox import Outbox
 from bus.outbox.position import Begin, Found, begin_at
 from bus.outbox.rows import Waiting, read_rows
 from bus.records import Output
+from bus.statements import set_rows
 from bus.topics import out_topic
 from schemas.failures import Retryable
 
@@ -225,10 +225,8 @@ class Relay:
         return rows
 
     def _keep_copy(self, connection: Connection) -> None:
-        dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-        values = {"position": self._position, "committed_at": self._committed_at}
-        statement = dialect.insert(outbox_positions).values(agency=self.agency, **values)
-        connection.execute(statement.on_conflict_do_update(index_elements=["agency"], set_=values))
+        row = {"agency": self.agency, "position": self._position, "committed_at": self._committed_at}
+        set_rows(connection, outbox_positions, [row])
 
     async def _read_copy(self) -> None:
         row = await self._outbox.database.run(lambda connection: _copy(connection, self.agency))

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Table, func, select, tuple_, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Connection, Select, bindparam, func, select, tuple_, update
 
 from bus.agency_tables import outbox
+from bus.statements import insert_new
 from schemas.envelope import Event
 from schemas.failures import Reason, Refused
 
@@ -76,14 +76,6 @@ def insert_submissions(connection: Connection, submissions: Sequence[Submission]
         savepoint.rollback()
 
 
-def insert_new(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> int:
-    """Insert those rows that collide with none that is there; returns how many."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(table).on_conflict_do_nothing()
-    done = connection.execute(statement, list(rows), execution_options={"preserve_rowcount": True})
-    return done.rowcount
-
-
 def known_event(connection: Connection, source: str, event_id: str) -> Any:
     """The row of an event, or None."""
     columns = (outbox.c.id, outbox.c.type, outbox.c.subject, outbox.c.recorded_at, outbox.c.rejected)
@@ -113,26 +105,40 @@ def read_rows(
     connection: Connection, agency: str, *, position: int, up_to: int | None, rows_max: int, bytes_max: int
 ) -> list[Waiting]:
     """The oldest rows at or after `position`, in order: at most `rows_max`, and `bytes_max` of data or little more."""
-    wanted = (
-        select(
-            outbox.c.id,
-            func.sum(func.length(outbox.c.data)).over(order_by=outbox.c.id).label("bytes_so_far"),
-            func.length(outbox.c.data).label("bytes"),
-        )
-        .where(outbox.c.agency == agency, outbox.c.id >= position)
-        .order_by(outbox.c.id)
-        .limit(rows_max)
-    )
-    if up_to is not None:
-        wanted = wanted.where(outbox.c.id <= up_to)
-    first = wanted.subquery()
     rows = connection.execute(
-        select(outbox.c.id, outbox.c.attributes, outbox.c.data)
-        .join(first, first.c.id == outbox.c.id)
-        .where(first.c.bytes_so_far - first.c.bytes < bytes_max)
-        .order_by(outbox.c.id)
+        _READ,
+        {
+            "agency": agency,
+            "position": position,
+            "up_to": up_to if up_to is not None else _NO_BOUND,
+            "rows_max": rows_max,
+            "bytes_max": bytes_max,
+        },
     )
     return [Waiting(id, msgspec.json.decode(attributes), data) for id, attributes, data in rows]
+
+
+_NO_BOUND = 2**63 - 1
+
+
+def _reading() -> Select[Any]:
+    length = func.length(outbox.c.data)
+    first = (
+        select(outbox.c.id, (func.sum(length).over(order_by=outbox.c.id) - length).label("bytes_before"))
+        .where(outbox.c.agency == bindparam("agency"), outbox.c.id.between(bindparam("position"), bindparam("up_to")))
+        .order_by(outbox.c.id)
+        .limit(bindparam("rows_max"))
+        .subquery()
+    )
+    return (
+        select(outbox.c.id, outbox.c.attributes, outbox.c.data)
+        .join(first, first.c.id == outbox.c.id)
+        .where(first.c.bytes_before < bindparam("bytes_max"))
+        .order_by(outbox.c.id)
+    )
+
+
+_READ = _reading()
 
 
 def _row(submission: Submission, event: Event) -> dict[str, Any]:

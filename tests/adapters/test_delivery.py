@@ -191,10 +191,16 @@ async def test_after_a_crash_between_the_call_and_the_mark_it_is_called_again(
     system = System()
     await arrive(adapter, "a-0", "a-1")
 
-    async def crashes(*_: object) -> None:
-        raise asyncio.CancelledError
+    stored = 0
 
-    monkeypatch.setattr(adapter.inbox, "mark", crashes)
+    async def never_stored(*_: object) -> None:
+        nonlocal stored
+        stored += 1
+        if stored > 1:
+            raise OSError("the process is gone")
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(adapter.inbox, "mark", never_stored)
     delivery = adapter.delivery(AGENCY, system, QUICK)
     running = asyncio.create_task(delivery.run())
     await until(lambda: len(system.heard) == 2)
