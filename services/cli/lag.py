@@ -19,7 +19,7 @@ from services.cli.showing import console, say_json, span, table
 WATCH_SECONDS = 2.0
 """Pause between looks with `--watch`."""
 
-NOTE = "[dim]Casebook and adapters keep their positions themselves and tell Kafka every few seconds: theirs are that old.[/]"
+NOTE = "[dim]Casebook and adapters keep their own positions and tell Kafka every few seconds: theirs are that old.[/]"
 
 MEASURE_SECONDS_MAX = 60.0
 """How long one look may take."""
