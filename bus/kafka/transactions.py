@@ -16,6 +16,7 @@ from bus.kafka.closing import closed
 from bus.kafka.errors import BrokerUnavailable, sorted_error
 from bus.kafka.settings import KafkaSettings
 from bus.records import Output, partition_for
+from schemas.failures import Misconfigured
 
 
 class TransactionalProducer:
@@ -47,6 +48,24 @@ class TransactionalProducer:
                 raise sorted_error(error, f"starting the producer {self.transactional_id}") from error
             raise
         self._producer = producer
+
+    async def require_partitions(self, topic: str) -> None:
+        """Refuse a topic with another number of partitions than the bus: cases would be written to others than theirs.
+
+        Raises:
+            Misconfigured: it has another number, or does not exist.
+            BrokerUnavailable: no answer in time.
+        """
+        assert self._producer is not None
+        try:
+            found = await self._producer.partitions_for(topic)
+        except Exception as error:
+            raise sorted_error(error, f"asking for the partitions of {topic}") from error
+        if len(found) != self._settings.partitions:
+            raise Misconfigured(
+                f"the topic {topic} has {len(found)} partitions and the bus {self._settings.partitions}. All topics of "
+                f"a bus have the same, frozen number: set SUBAK_KAFKA_PARTITIONS={len(found)}."
+            )
 
     async def commit(self, outputs: Sequence[Output], offsets: Mapping[tuple[str, int], int], group: str) -> None:
         """Write `outputs` and move `group` to `offsets` (topic, partition → next), in one transaction.

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, select
 from bus import metrics
 from bus.agency_tables import outbox, outbox_positions
 from bus.backoff import Backoff
-from bus.kafka import Fenced, KafkaSettings, TransactionalProducer, committed, ends, require_topics
+from bus.kafka import Fenced, KafkaSettings, TransactionalProducer, committed, ends
 from bus.logs import get_logger
 from bus.outbox.horizon import Horizon
 from bus.outbox.outbox import Outbox
@@ -166,10 +166,10 @@ class Relay:
 
     async def _begin(self) -> None:
         """Fence the forerunner, then learn where it ended."""
-        await require_topics(self._kafka, [self._topic])
         producer = TransactionalProducer(self._kafka, transactional_id=self._group)
         await producer.start()
         self._producer = producer
+        await producer.require_partitions(self._topic)
         held = (await committed(self._kafka, self._group, [(self._topic, 0)]))[self._topic, 0]
         copy, ours = await self._outbox.database.run(lambda connection: _copy_and_ours(connection, self.agency, held))
         begin = begin_at(

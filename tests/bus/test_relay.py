@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import shutil
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -379,3 +380,10 @@ async def test_on_postgresql_a_row_that_commits_late_is_relayed_and_none_before_
         assert found == ["before", "late", "after"]
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_wrong_number_of_partitions_stops_the_relay_before_a_case_is_broken_apart(side: Side) -> None:
+    await side.add("a")
+    side.kafka = replace(side.kafka, partitions=side.kafka.partitions + 1)
+    with pytest.raises(Misconfigured, match=r"set SUBAK_KAFKA_PARTITIONS=\d"):
+        await side.relay().run()
