@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 from rich.markup import escape
 
 from bus.city.model import OPERATIONS
-from bus.kafka import KafkaSettings, Output, TransactionalProducer
-from bus.topics import out_topic
+from bus.kafka import KafkaSettings, Output, TopicReader, TransactionalProducer, committed
+from bus.topics import EVENTS, out_topic
 from schemas.envelope import Event
 from schemas.failures import Retryable
 from schemas.identifiers import new_id
-from schemas.types.cases import ReplayRequested
+from schemas.types.cases import CaseParked, ReplayRequested
 from services.cli.asking import Casebook, NotThere
 from services.cli.case import show as show_case
 from services.cli.finding import Whereabouts
@@ -31,8 +31,8 @@ SEND_SECONDS_MAX = 30.0
 LOOK_SECONDS = 0.3
 """Pause between looks at what became of a replay."""
 
-SETTLE_SECONDS = 1.5
-"""How long a case must stay unparked before that counts as the outcome."""
+Outcome = Literal["unparked", "failed_again", "sent"]
+"""What became of a replay; `sent` where that could not be seen in time."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object, with the keys of the casebook's API.")]
 CaseId = Annotated[str, typer.Argument(help="The case's id, or its beginning.")]
@@ -96,8 +96,10 @@ def replay(
             time=datetime.now(UTC).isoformat(),
         )
         asyncio.run(_send(here.kafka, request))
-        after = _until_replayed(casebook, case, wait)
-    outcome = _outcome(case, after)
+        deadline = time.monotonic() + wait
+        outcome, last = _outcome(casebook, here.kafka, request, deadline)
+        _find(casebook, last, deadline)
+        after = casebook.ask(f"/api/cases/{case['id']}")
     if as_json:
         say_json({"case": case["id"], "event_id": request.id, "outcome": outcome, "state": after["state"]})
     else:
@@ -105,7 +107,8 @@ def replay(
         if outcome == "unparked":
             out.print(f"[green]It runs, and was not parked again.[/] The case is {state(after)}.")
         elif outcome == "failed_again":
-            out.print(f"[red]It failed again[/] and is parked: {escape(after['parked']['error'] or '')}")
+            error = (after["parked"] or {}).get("error") or ""
+            out.print(f"[red]It failed again[/] and is parked: {escape(error)}")
         else:
             out.print(f"Sent, and not seen yet. `subak case show {case['id']}` shows what becomes of it.")
     raise typer.Exit(1 if outcome == "failed_again" else 0)
@@ -133,26 +136,47 @@ async def _send(kafka: KafkaSettings, event: Event) -> None:
         await producer.stop()
 
 
-def _until_replayed(casebook: Casebook, before: dict[str, Any], wait: float) -> dict[str, Any]:
-    """The case as soon as the replay has shown an effect, or after `wait` seconds.
+def _outcome(casebook: Casebook, kafka: KafkaSettings, request: Event, deadline: float) -> tuple[Outcome, str]:
+    """What became of the replay, and the last event that it led to: from the log itself, which holds both."""
+    entry = _find(casebook, request.id, deadline)
+    if entry is None:
+        return "sent", request.id
+    return asyncio.run(_verdict(kafka, request, entry["partition"], entry["offset"], deadline))
 
-    The request alone unparks it; where the decision fails again, the next parking follows within moments.
-    """
-    deadline = time.monotonic() + wait
-    unparked_at: float | None = None
+
+def _find(casebook: Casebook, event_id: str, deadline: float) -> dict[str, Any] | None:
+    """The event as soon as the casebook has it; None where it has not by the deadline."""
     while True:
-        case = casebook.ask(f"/api/cases/{before['id']}")
-        now = time.monotonic()
-        if _outcome(before, case) == "failed_again" or now >= deadline:
-            return case
-        if case["parked"] is None:
-            unparked_at = unparked_at or now
-            if now - unparked_at >= SETTLE_SECONDS:
-                return case
-        time.sleep(LOOK_SECONDS)
+        try:
+            entry: dict[str, Any] = casebook.ask(f"/api/events/{event_id}")["events"][0]
+            return entry
+        except NotThere:
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(LOOK_SECONDS)
 
 
-def _outcome(before: dict[str, Any], after: dict[str, Any]) -> str:
-    if after["parked"] is None:
-        return "unparked"
-    return "failed_again" if after["parked"]["at"] != before["parked"]["at"] else "sent"
+async def _verdict(
+    kafka: KafkaSettings, request: Event, number: int, offset: int, deadline: float
+) -> tuple[Outcome, str]:
+    """Whether the workflows stage has parked the case again: known once it is past the request at `offset`."""
+    place = (EVENTS, number)
+    while ((await committed(kafka, "workflows", [place]))[place] or 0) <= offset:
+        if time.monotonic() >= deadline:
+            return "sent", request.id
+        await asyncio.sleep(LOOK_SECONDS)
+    outcome: Outcome = "unparked"
+    last = request.id
+    reader = TopicReader(kafka, name="parked-replay")
+    await reader.start({place: offset + 1})
+    try:
+        async for records in reader.to_end():
+            for record in records:
+                if record.key == request.key:
+                    event = Event.from_record(record.headers, record.value)
+                    last = event.id
+                    if event.type == CaseParked.registered.name:
+                        outcome = "failed_again"
+    finally:
+        await reader.stop()
+    return outcome, last
