@@ -77,6 +77,8 @@ class Outbox:
             Refused: an id stands for other content; nothing was stored.
             OutboxFull, DatabaseUnavailable: nothing was stored, or the outcome is unknown; sending again is safe.
         """
+        if not events:
+            return []
         if self.waiting.total() + len(events) > self._rows_max:
             raise OutboxFull(
                 f"{self.waiting.total()} events wait for Kafka, and the outbox may hold {self._rows_max}: the bus is "

@@ -289,6 +289,18 @@ async def test_a_body_without_a_stated_length_is_bounded_too(client: httpx.Async
     assert (answer.status_code, reasons(answer)) == (413, [("too_large", "body")])
 
 
+async def test_a_body_that_never_ends_is_given_up(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("adapters.http_app.BODY_WAIT_SECONDS_MAX", 0.2)
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+    token = client.headers["Authorization"]
+    head = f"POST {URL} HTTP/1.1\r\nHost: x\r\nAuthorization: {token}\r\nContent-Type: application/json\r\n"
+    writer.write(f"{head}Content-Length: 1000\r\n\r\n{{".encode())
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"too_slow" in answer
+
+
 async def test_a_body_of_exactly_one_mebibyte_is_taken(client: httpx.AsyncClient) -> None:
     body = json.dumps(SUBMITTED).encode()
     body += b" " * (1_048_576 - len(body))
