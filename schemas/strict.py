@@ -34,6 +34,8 @@ class Strict(BaseModel):
         allow_inf_nan=False,
         str_max_length=100_000,
         use_attribute_docstrings=True,
+        # An error travels (into logs, into `case.parked`), and what was sent may be somebody's name.
+        hide_input_in_errors=True,
         validate_default=True,
         protected_namespaces=(),
     )

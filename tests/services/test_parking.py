@@ -183,3 +183,14 @@ def test_closing_forgets_the_timers(matter: Matter) -> None:
     assert matter.state() == CLOSED
     assert matter.said(RequestClosed).outcome == "withdrawn"
     assert matter.logic.next_due() is None
+
+
+def test_what_parks_a_case_does_not_tell_what_a_person_sent(matter: Matter, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any, **__: Any) -> Any:
+        return RequestSubmitted.model_validate({"service_code": SERVICE, "area": AREA, "reporter": {"name": ["Ana"]}})
+
+    monkeypatch.setattr(repair_module, "_order", broken)
+    matter.say(FIRST, RequestAcknowledged())
+    error = matter.said(CaseParked).error
+    assert "reporter.name" in error, "the error does not say where"
+    assert "Ana" not in error
