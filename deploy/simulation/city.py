@@ -52,7 +52,7 @@ class SimulatedCity:
         home: Path = Path(".subak"),
         fresh: bool = False,
         bootstrap_servers: str = "",
-        partitions: int = 2,
+        partitions: int = 1,
         replication_factor: int = 1,
         seed: int = 1,
         speed: float = 1.0,
