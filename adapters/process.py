@@ -44,7 +44,7 @@ MEASURE_SECONDS = 5.0
 TIDY_SECONDS = 3600.0
 """How often what was kept long enough is removed."""
 
-RELAYS_AT_ONCE = 8
+RELAYS_AT_ONCE = 4
 """Relays of one process that may be in a Kafka transaction at once. Those that wait gather more rows meanwhile."""
 
 
