@@ -19,7 +19,8 @@ from adapters.schedule import Schedule, ScheduleSettings
 from bus import metrics
 from bus.backoff import Backoff
 from bus.inbox import Arrived, Inbox, Mark
-from bus.inbox.rows import read_waiting, replay_rows
+from bus.inbox.rows import replay_rows
+from bus.inbox.views import read_waiting
 from bus.logs import get_logger
 from schemas.failures import Retryable
 

@@ -24,7 +24,8 @@ from adapters.http_app import Answer, Asked, Route, answer, refusal
 from adapters.intake import Intake
 from bus.agency_tables import outbox_positions
 from bus.inbox import Inbox
-from bus.inbox.rows import parked_rows, read_page, take_up_to
+from bus.inbox.rows import take_up_to
+from bus.inbox.views import parked_rows, read_page
 from bus.outbox import Receipt
 from bus.outbox.rows import known_event
 from schemas.failures import Reason, Refused

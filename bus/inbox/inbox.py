@@ -21,9 +21,7 @@ from bus.cases import KnownCases, Learned, store_cases
 from bus.database import Database
 from bus.inbox.rows import (
     UNREADABLE,
-    Depth,
     Mark,
-    depths,
     forget_content,
     read_positions,
     row_of,
@@ -31,6 +29,7 @@ from bus.inbox.rows import (
     store_marks,
     store_positions,
 )
+from bus.inbox.views import Depth, depths
 from bus.logs import get_logger
 from bus.outbox.rows import mark_rejected
 from bus.records import Record

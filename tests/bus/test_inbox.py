@@ -12,7 +12,8 @@ from bus.cases import KnownCases
 from bus.database import Database
 from bus.inbox import Inbox, Mark
 from bus.inbox.reader import check_positions
-from bus.inbox.rows import parked_rows, read_waiting, replay_rows, store_marks
+from bus.inbox.rows import replay_rows, store_marks
+from bus.inbox.views import parked_rows, read_waiting
 from bus.records import Record
 from schemas.envelope import Event
 from schemas.failures import Misconfigured
