@@ -14,8 +14,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import Field, SerializeAsAny, StringConstraints, ValidationError
 
+from adapters.kinds import source_kind, target_kind
 from adapters.secrets import WrongSecret, read_secret, signing_key
 from bus.city.problems import nearest
 from schemas.failures import Misconfigured
@@ -25,6 +26,7 @@ from schemas.values import AgencyId
 TOKEN_CHARACTERS_MIN = 16
 """A shorter token can be guessed."""
 
+_name = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _address = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})")
 
 
@@ -64,6 +66,10 @@ class AgencyConfig(Strict):
     """The file that holds the token."""
     webhook: WebhookConfig | None = None
     """Where its system is told. Without one, the system asks: `GET /agencies/<id>/inbox`."""
+    source: tuple[dict[str, Any], ...] = ()
+    """`[[agency.source]]`: further ways in which its system speaks, each with its `kind` and the keys of that."""
+    target: dict[str, Any] | None = None
+    """`[agency.target]`: another way than a webhook in which it is told, with its `kind` and the keys of that."""
     accept_new_outbox: bool = False
     """Begin with an empty outbox although Kafka holds earlier events of this agency and no position of them remains."""
 
@@ -105,12 +111,23 @@ class Webhook(Strict):
     retry_seconds_max: float = 300.0
 
 
+class Named(Strict):
+    """A source or a target, its keys read by its kind."""
+
+    kind: str
+    name: str
+    settings: SerializeAsAny[Strict] = Field(repr=False)
+    """As the kind's own model."""
+
+
 class ServedAgency(Strict):
     """One agency, with its secrets resolved."""
 
     id: str
     token: str = Field(repr=False)
     webhook: Webhook | None = None
+    sources: tuple[Named, ...] = ()
+    target: Named | None = None
     accept_new_outbox: bool = False
 
 
@@ -162,8 +179,25 @@ def _resolved(file: _File, path: Path, environment: Mapping[str, str]) -> Adapte
         except WrongSecret as error:
             problems.append(f"{where}: {error}")
             continue
+        sources = tuple(_named(keys, "source", where, problems) for keys in agency.source)
+        target = _named(agency.target, "target", where, problems) if agency.target is not None else None
+        if target is not None and webhook is not None:
+            problems.append(f"{where}: it has a webhook and a target. Keep one: each event is handed over once.")
+        names = [source.name for source in sources if source is not None]
+        problems += [
+            f'{where}: {names.count(name)} sources are named "{name}". Give each a name of its own.'
+            for name in sorted(set(names))
+            if names.count(name) > 1
+        ]
         agencies.append(
-            ServedAgency(id=agency.id, token=token, webhook=webhook, accept_new_outbox=agency.accept_new_outbox)
+            ServedAgency(
+                id=agency.id,
+                token=token,
+                webhook=webhook,
+                sources=tuple(source for source in sources if source is not None),
+                target=target,
+                accept_new_outbox=agency.accept_new_outbox,
+            )
         )
     ids = [agency.id for agency in file.agency]
     problems += [
@@ -190,6 +224,26 @@ def _resolved(file: _File, path: Path, environment: Mapping[str, str]) -> Adapte
         inbox_keep_seconds=file.adapter.inbox_keep_seconds,
         agencies=tuple(agencies),
     )
+
+
+def _named(keys: Mapping[str, Any], what: str, where: str, problems: list[str]) -> Named | None:
+    """The source or target that these keys describe; notes what is wrong with them."""
+    keys = dict(keys)
+    kind, name = keys.pop("kind", None), keys.pop("name", keys.get("kind"))
+    if not isinstance(kind, str):
+        problems.append(f'{where}.{what}: the key "kind" is missing. Add it, such as kind = "sql".')
+        return None
+    if not isinstance(name, str) or not _name.fullmatch(name):
+        problems.append(f'{where}.{what}: name must be lower-case letters, digits and "-", such as "works-orders".')
+        return None
+    try:
+        config = (source_kind(kind) if what == "source" else target_kind(kind)).config
+        return Named(kind=kind, name=name, settings=config.model_validate(keys))
+    except ValidationError as error:
+        problems += [f"{where}.{what} {name}: {problem}" for problem in _problems(error, config)]
+    except Misconfigured as error:
+        problems.append(f"{where}.{what}: {error}")
+    return None
 
 
 def _webhook(config: WebhookConfig, folder: Path, environment: Mapping[str, str]) -> Webhook:
@@ -220,7 +274,7 @@ def _tuples(value: Any) -> Any:
 _SECTIONS: Mapping[str, type[Strict]] = {"adapter": AdapterSection, "agency": AgencyConfig, "webhook": WebhookConfig}
 
 
-def _problems(error: ValidationError) -> Iterable[str]:
+def _problems(error: ValidationError, outermost: type[Strict] = _File) -> Iterable[str]:
     details = error.errors(include_url=False)
     for detail in details:
         steps = detail["loc"]
@@ -229,7 +283,7 @@ def _problems(error: ValidationError) -> Iterable[str]:
         where = "".join(f"[{step + 1}]" if isinstance(step, int) else f".{step}" for step in steps).lstrip(".")
         if detail["type"] == "extra_forbidden":
             sections = [step for step in steps[:-1] if isinstance(step, str)]
-            known = _SECTIONS[sections[-1]] if sections else _File
+            known = _SECTIONS.get(sections[-1], outermost) if sections else outermost
             yield f"{where}: there is no such key. {nearest(str(steps[-1]), known.model_fields)}"
         elif detail["type"] == "missing":
             yield f"{where}: this key is missing. Add it."

@@ -7,8 +7,9 @@ stored will be accepted by the gateway, unless the case itself cannot take it.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
@@ -68,6 +69,45 @@ class Intake:
         if reasons:
             raise Refused(bounded_reasons(reasons))
         return await self._outbox.add(agency, events)
+
+    async def take_each(self, agency: str, said: Sequence[Mapping[str, Any]]) -> list[Receipt | Refused]:
+        """Store each of these for itself: a bad one is refused with its reasons, and the others are on disk.
+
+        Args:
+            said: events in the short form of a POST (`type`, `data`, and what else the sender knows), in the order in
+                which they happened, each with an `id` by which it is known when it comes again.
+
+        Raises:
+            OutboxFull, DatabaseUnavailable: call again with the same; what was stored is known by its id.
+        """
+        complete = completion(self._city.source_of(agency), None, self._clock())
+        outcomes: list[Receipt | Refused | None] = [None] * len(said)
+        events: list[tuple[int, Event]] = []
+        here: dict[str, KnownCase] = {}
+        for position, one in enumerate(said):
+            try:
+                (event,) = read_structured(msgspec.json.encode(one), complete=complete)
+                event = await self._placed(agency, event, here)
+                if reasons := reasons_against(event, agency, self._city):
+                    raise Refused(bounded_reasons(reasons))
+                events.append((position, event))
+            except Refused as refused:
+                outcomes[position] = refused
+            if position % CHECKED_TOGETHER == CHECKED_TOGETHER - 1:
+                await asyncio.sleep(0)
+        try:
+            stored: Sequence[Receipt | Refused] = await self._outbox.add(agency, [event for _, event in events])
+        except Refused:  # one of the ids stands for other content
+            stored = [await self._add_one(agency, event) for _, event in events]
+        for (position, _), outcome in zip(events, stored, strict=True):
+            outcomes[position] = outcome
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    async def _add_one(self, agency: str, event: Event) -> Receipt | Refused:
+        try:
+            return (await self._outbox.add(agency, [event]))[0]
+        except Refused as refused:
+            return refused
 
     async def _placed(self, agency: str, event: Event, here: dict[str, KnownCase]) -> Event:
         """The event with what is known of its case, from earlier events or from those before it in the request."""

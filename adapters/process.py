@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Coroutine
 from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
+from starlette.routing import Mount
 
-from adapters.config import AdapterConfig, ServedAgency
+from adapters.config import AdapterConfig, Named, ServedAgency
 from adapters.delivery import Delivery
 from adapters.http_app import HttpApp
 from adapters.http_source import HttpSource
 from adapters.intake import Intake
+from adapters.kinds import Place, Target, source_kind, target_kind
 from adapters.schedule import ScheduleSettings
 from adapters.webhook import WebhookTarget, new_session
 from bus.agency_tables import NAME, TABLES, VERSION
@@ -44,6 +47,9 @@ MEASURE_SECONDS = 5.0
 TIDY_SECONDS = 3600.0
 """How often what was kept long enough is removed."""
 
+TARGET_CALLS_MAX = 8
+"""Events handed at once to a target that is no webhook, each of another case."""
+
 RELAYS_AT_ONCE = 4
 """Relays of one process that may be in a Kafka transaction at once. Those that wait gather more rows meanwhile."""
 
@@ -58,7 +64,7 @@ async def run_adapter(path: Path, settings: Settings, stopping: asyncio.Event) -
     city = load_city(city_path(settings.city))
     for agency in config.agencies:
         city.agency(agency.id)
-    async with Adapter(config, city, settings.kafka).running() as (port, tasks):
+    async with Adapter(config, city, settings.kafka, folder=path.parent.absolute()).running() as (port, tasks):
         log.info("adapter_started", name=config.name, port=port, agencies=len(config.agencies))
         await until_stopped(stopping, *tasks)
 
@@ -66,7 +72,11 @@ async def run_adapter(path: Path, settings: Settings, stopping: asyncio.Event) -
 class Adapter:
     """One adapter, in parts."""
 
-    def __init__(self, config: AdapterConfig, city: City, kafka: KafkaSettings) -> None:
+    def __init__(self, config: AdapterConfig, city: City, kafka: KafkaSettings, *, folder: Path = Path()) -> None:
+        """
+        Args:
+            folder: where adapter.toml lies: the files that it names are found from there.
+        """
         self.config = config
         self.problem: str | None = "the adapter is starting"
         """Why it cannot take events, in words; None when all is well."""
@@ -95,6 +105,26 @@ class Adapter:
             for agency in config.agencies
         ]
         self.reader = InboxReader(config.name, self._agencies, self.inbox, kafka)
+        self.sources = [
+            source_kind(named.kind).build(named.settings, self._place(agency.id, named, city, folder), self._intake)
+            for agency in config.agencies
+            for named in agency.sources
+        ]
+        self._targets: dict[str, Target] = {
+            agency.id: target_kind(named.kind).build(named.settings, self._place(agency.id, named, city, folder))
+            for agency in config.agencies
+            if (named := agency.target) is not None
+        }
+
+    def _place(self, agency: str, named: Named, city: City, folder: Path) -> Place:
+        return Place(
+            agency=agency,
+            name=named.name,
+            folder=folder,
+            environment=os.environ,
+            city=city,
+            database=self._database,
+        )
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[tuple[int, list[asyncio.Task[None]]]]:
@@ -107,12 +137,17 @@ class Adapter:
                     for agency in self.config.agencies
                     if agency.webhook is not None
                 }
+                deliveries |= {
+                    id: Delivery(id, self.inbox, target, concurrency_max=TARGET_CALLS_MAX)
+                    for id, target in self._targets.items()
+                }
                 async with serving(self._app(deliveries), host=self.config.host, port=self.config.port) as port:
                     self.problem = None
                     work: list[Coroutine[Any, Any, None]] = [
                         *(relay.run() for relay in self.relays),
                         self.reader.run(),
                         *(delivery.run() for delivery in deliveries.values()),
+                        *(source.run() for source in self.sources),
                         self._keep_house(),
                     ]
                     tasks = [asyncio.create_task(one) for one in work]
@@ -123,6 +158,8 @@ class Adapter:
                             task.cancel()
                         await asyncio.gather(*tasks, return_exceptions=True)
         finally:
+            for target in self._targets.values():
+                await target.close()
             await self._database.stop()
 
     async def _open(self) -> None:
@@ -157,7 +194,8 @@ class Adapter:
 
     def _app(self, deliveries: dict[str, Delivery]) -> HttpApp:
         source = HttpSource(self._intake, self.inbox, deliveries, source_of=self._source_of)
-        others = Starlette(routes=health_routes(why_not_ready=lambda: self.problem))
+        mounts = [Mount(*mount) for source in self.sources if (mount := source.mount()) is not None]
+        others = Starlette(routes=[*health_routes(why_not_ready=lambda: self.problem), *mounts])
         return HttpApp({agency.id: agency.token for agency in self.config.agencies}, source.routes(), others)
 
     async def _keep_house(self) -> None:
