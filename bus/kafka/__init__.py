@@ -3,6 +3,7 @@
 from bus.kafka.errors import BrokerUnavailable, Fenced, NotAllowed
 from bus.kafka.lane import LaneSettings
 from bus.kafka.offsets import committed, ends, group_positions
+from bus.kafka.pace import Lateness
 from bus.kafka.reader import TopicReader, partitions_of
 from bus.kafka.settings import KafkaSettings
 from bus.kafka.stage import Stage, StageSettings
@@ -16,6 +17,7 @@ __all__ = [
     "Fenced",
     "KafkaSettings",
     "LaneSettings",
+    "Lateness",
     "NotAllowed",
     "Output",
     "Record",

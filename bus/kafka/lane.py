@@ -25,6 +25,7 @@ import msgspec
 from bus import metrics
 from bus.kafka.errors import BrokerUnavailable, Fenced
 from bus.kafka.offsets import committed
+from bus.kafka.pace import Lateness
 from bus.kafka.reader import TopicReader
 from bus.kafka.settings import KafkaSettings
 from bus.kafka.topics import position_key
@@ -50,9 +51,9 @@ class LaneSettings:
     """Records that may wait in memory before reading of this number pauses (one more poll may come); it goes on at
     half of that."""
 
-    interval_seconds_min: float = 0.025
-    """From one transaction to the next: under load more records share one, which spares the broker; at rest none
-    waits for it."""
+    interval_seconds_min: float = 0.05
+    """From one transaction to the next where the lane is behind (`pace.py`): more records share one, which spares the
+    broker. Nothing that is fresh waits for it."""
 
     timer_check_seconds: float = 1.0
     """How exact timers are."""
@@ -124,6 +125,7 @@ class Lane:
         self._transaction = ""
         self._in_hand: tuple[str, Decided] | None = None
         self._committed_at = 0.0
+        self._lateness = Lateness()
         self._life = new_id()
         self._count = 0
         self._queue: deque[Record] = deque()
@@ -318,8 +320,10 @@ class Lane:
                 self.last_progress = time.monotonic()
                 self._wake.clear()
                 await self._wait()
+            if self._queue:
+                self._lateness.saw(self._clock().timestamp() - self._queue[0].timestamp_ms / 1000)
             pause = settings.interval_seconds_min - (time.monotonic() - self._committed_at)
-            if pause > 0:
+            if pause > 0 and self._lateness.behind:
                 await asyncio.sleep(pause)
             async with self._busy:
                 now = self._clock()

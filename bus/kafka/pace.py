@@ -1,45 +1,70 @@
-"""How patiently a consumer's fetches wait at the broker: long where nothing comes, short and full under load.
+"""When it pays to wait for company: not while what comes is fresh, and a little when it is late already.
 
-The client names every partition in every fetch. So a fetch for each record costs the broker more than all else
-when there are many topics; and fetches that return empty, many times a second, cost it a third of a processor on a bus
-at rest. At rest a fetch waits long and returns with the first byte; under load it waits a little for more to come.
+A fetch, and a transaction, cost the broker the same for one record as for a thousand. So under a load that leaves
+nothing idle, fetches and transactions that wait a moment are fuller, and more gets done; what comes is late then in any
+case. With processors to spare the same wait would only be a delay. What tells the two apart is the age of what comes:
+each hop looks how old the oldest record is that it is given, and waits only where that is more than `BEHIND_SECONDS`.
 
-The client has one setting for its life. This changes it between two fetches, in the fetcher that builds the requests:
+The client has one setting for its life. `Pace` changes it between two fetches, in the fetcher that builds the requests:
 `tests/bus/test_pace.py` holds that the client still reads it there.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from bus.kafka.settings import KafkaSettings
 
-REST_AFTER_SECONDS = 1.0
-"""Nothing came for so long: the consumer is at rest."""
+BEHIND_SECONDS = 0.08
+"""What is older than this when it comes is late: one hop takes less where nothing queues."""
 
-REST_WAIT_SECONDS = 0.5
-"""How long a fetch waits at rest. A partition that is resumed then flows again after so long at the latest."""
+STAYS_BEHIND_SECONDS = 0.25
+"""So long after the last late record its consumer still counts as behind."""
+
+PROMPT_WAIT_SECONDS = 0.5
+"""How long a fetch waits for its first byte. A partition that is resumed flows again after so long at the latest."""
+
+
+class Lateness:
+    """Whether one hop is behind, by the age of what it was given last."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._late_at = float("-inf")
+
+    def saw(self, age_seconds: float) -> None:
+        """The oldest of what came just now is so old."""
+        if age_seconds > BEHIND_SECONDS:
+            self._late_at = self._clock()
+
+    @property
+    def behind(self) -> bool:
+        """Whether it pays to wait for more."""
+        return self._clock() - self._late_at < STAYS_BEHIND_SECONDS
 
 
 class Pace:
-    """The pace of one consumer's fetches."""
+    """The pace of one consumer's fetches: at once with the first byte, or full, where it is behind."""
 
     def __init__(self, consumer: Any, settings: KafkaSettings) -> None:
         self._consumer = consumer
         self._settings = settings
-        self._busy = True
-        self._came_at = time.monotonic()
+        self._lateness = Lateness()
+        self._behind: bool | None = None
 
-    def saw(self, records: int) -> None:
-        """So many records came just now. Call it at each poll, or now and then where polls are not seen."""
-        now = time.monotonic()
-        if records:
-            self._came_at = now
-        busy = now - self._came_at < REST_AFTER_SECONDS
-        if busy != self._busy:
-            self._busy = busy
+    def saw(self, oldest_ms: int | None) -> None:
+        """What came just now: when the log took the oldest (milliseconds since 1970), None where nothing came.
+
+        Call it at each poll, or now and then where polls are not seen.
+        """
+        if oldest_ms is not None:
+            self._lateness.saw(time.time() - oldest_ms / 1000)
+        behind = self._lateness.behind
+        if behind != self._behind:
+            self._behind = behind
             fetcher = self._consumer._fetcher
-            wait = self._settings.fetch_wait_seconds if busy else REST_WAIT_SECONDS
+            wait = self._settings.fetch_wait_seconds if behind else PROMPT_WAIT_SECONDS
             fetcher._fetch_max_wait_ms = int(wait * 1000)
-            fetcher._fetch_min_bytes = self._settings.fetch_bytes_min if busy else 1
+            fetcher._fetch_min_bytes = self._settings.fetch_bytes_min if behind else 1

@@ -84,7 +84,7 @@ class TopicReader:
             raise sorted_error(error, f"reading as {self.name}") from error
         records = [record_of(raw) for raws in found.values() for raw in raws]
         if self._pace is not None:
-            self._pace.saw(len(records))
+            self._pace.saw(min((record.timestamp_ms for record in records), default=None))
         return records
 
     async def to_end(self, *, records_max: int = 5000) -> AsyncIterator[list[Record]]:

@@ -34,7 +34,7 @@ class KafkaSettings:
     session_timeout_seconds: float = 6.0
     """A stage that is silent for so long loses its partitions to another."""
 
-    fetch_wait_seconds: float = 0.04
+    fetch_wait_seconds: float = 0.06
     """How long the broker may hold a fetch under load that is not full yet: a bound on latency (`pace.py`)."""
 
     fetch_bytes_min: int = 32 * 1024

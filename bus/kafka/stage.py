@@ -138,7 +138,7 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
     # -- what FastStream calls
 
     async def _receive(self, records: Any) -> None:
-        self._keep_pace(len(records))
+        self._keep_pace(min((raw.timestamp for raw in records), default=None))
         by_number: dict[int, list[Record]] = {}
         for raw in records:
             by_number.setdefault(raw.partition, []).append(record_of(raw))
@@ -147,10 +147,10 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
             if lane is not None:
                 lane.put(group)
 
-    def _keep_pace(self, records: int) -> None:
+    def _keep_pace(self, oldest_ms: int | None) -> None:
         if self._subscriber.consumer is not None:
             self._pace = self._pace or Pace(self._subscriber.consumer, self._kafka)
-            self._pace.saw(records)
+            self._pace.saw(oldest_ms)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         """Stop every lane: the assignor is eager, so all numbers are given up before any is given out."""
@@ -225,7 +225,7 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
 
     async def report(self) -> None:
         """Set the metrics of lag and memory of each partition number: lag from what the last fetches told."""
-        self._keep_pace(0)
+        self._keep_pace(None)
         for number, claimed in self.lanes.items():
             for kind, count in claimed.sizes().items():
                 metrics.memory_entries.labels(self.name, str(number), kind).set(count)

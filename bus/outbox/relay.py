@@ -21,7 +21,7 @@ from sqlalchemy import Connection, select
 from bus import metrics
 from bus.agency_tables import outbox, outbox_positions
 from bus.backoff import Backoff
-from bus.kafka import Fenced, KafkaSettings, TransactionalProducer, committed, ends
+from bus.kafka import Fenced, KafkaSettings, Lateness, TransactionalProducer, committed, ends
 from bus.logs import get_logger
 from bus.outbox.horizon import Horizon
 from bus.outbox.outbox import Outbox
@@ -50,8 +50,9 @@ class RelaySettings:
     gather_seconds: float = 0.005
     """Pause before a batch, so that more rows come together: a transaction costs the same for one as for many."""
 
-    interval_seconds_min: float = 0.05
-    """From one transaction to the next: under load more rows share one, at rest none waits for it."""
+    interval_seconds_min: float = 0.1
+    """From one transaction to the next where rows have waited for long (`bus/kafka/pace.py`): more share one. Nothing
+    that is fresh waits for it."""
 
     held_back_wait_seconds: float = 0.02
     """Pause before rows are looked for again that a running transaction holds back (PostgreSQL)."""
@@ -103,6 +104,7 @@ class Relay:
         self._position = 0
         self._committed_at = 0.0
         self._batched_at = 0.0
+        self._lateness = Lateness()
         self._moved = False
         """Whether the copy of the position is behind."""
         self._held_back = False
@@ -138,12 +140,16 @@ class Relay:
         """
         if self._producer is None and not self._must_commit_again() and not await self._rows(rows_max=1):
             return 0
-        since = time.monotonic() - self._batched_at
-        await asyncio.sleep(max(self._settings.gather_seconds, self._settings.interval_seconds_min - since))
+        pause = self._settings.gather_seconds
+        if self._lateness.behind:
+            pause = max(pause, self._settings.interval_seconds_min - (time.monotonic() - self._batched_at))
+        await asyncio.sleep(pause)
         async with self._turns:
             if self._producer is None:
                 await self._begin()
             rows = await self._rows(rows_max=self._settings.batch_records_max)
+            if rows:
+                self._lateness.saw(self._clock() - rows[0].recorded_at)
             if rows or self._must_commit_again():
                 await self._commit(rows)
         return len(rows)

@@ -99,6 +99,7 @@ class Waiting:
     id: int
     attributes: dict[str, str]
     data: bytes
+    recorded_at: float
 
 
 def read_rows(
@@ -115,7 +116,7 @@ def read_rows(
             "bytes_max": bytes_max,
         },
     )
-    return [Waiting(id, msgspec.json.decode(attributes), data) for id, attributes, data in rows]
+    return [Waiting(id, msgspec.json.decode(attributes), data, at) for id, attributes, data, at in rows]
 
 
 _NO_BOUND = 2**63 - 1
@@ -131,7 +132,7 @@ def _reading() -> Select[Any]:
         .subquery()
     )
     return (
-        select(outbox.c.id, outbox.c.attributes, outbox.c.data)
+        select(outbox.c.id, outbox.c.attributes, outbox.c.data, outbox.c.recorded_at)
         .join(first, first.c.id == outbox.c.id)
         .where(first.c.bytes_before < bindparam("bytes_max"))
         .order_by(outbox.c.id)

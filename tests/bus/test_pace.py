@@ -1,4 +1,4 @@
-"""At rest fetches wait long and return at once with the first byte; under load they are few and full."""
+"""Fetches return at once with the first byte, however idle the bus; where what comes is late they are few and full."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from bus.kafka import Output, TopicReader, TransactionalProducer, ensure_topics, partitions_of
-from bus.kafka.pace import REST_AFTER_SECONDS, REST_WAIT_SECONDS
+from bus.kafka.pace import BEHIND_SECONDS, PROMPT_WAIT_SECONDS, STAYS_BEHIND_SECONDS, Lateness
 from bus.topics import EVENTS
 from deploy.local.kafka import LocalKafka
 from schemas.failures import Misconfigured
@@ -35,19 +35,25 @@ async def test_the_client_fetches_at_the_pace_that_it_is_told(kafka: LocalKafka)
         return await send(node, request, **more)
 
     client.send = counting
-    await poll(reader, REST_AFTER_SECONDS + 0.5)
+    await reader.read(wait_seconds=0.05)
+    await poll(reader, 1.0)
     asked.clear()
     await poll(reader, 3.0)
-    assert 0 < len(asked) <= 3.0 / REST_WAIT_SECONDS + 2, "fetches at rest do not wait"
+    assert 0 < len(asked) <= 3.0 / PROMPT_WAIT_SECONDS + 2, "fetches at rest do not wait"
     producer = TransactionalProducer(settings, transactional_id="pace")
     await producer.start()
     await producer.commit([Output(EVENTS, b"k", b"v")], {}, "pace")
     began = time.monotonic()
-    while not await reader.read(wait_seconds=0.1):
+    while not await reader.read(wait_seconds=1):
         assert time.monotonic() - began < 5, "a record at rest did not come"
-    asked.clear()
-    await poll(reader, REST_AFTER_SECONDS * 0.8)
-    assert len(asked) > 2 * REST_AFTER_SECONDS / REST_WAIT_SECONDS, "fetches under load wait as long as at rest"
+    await asyncio.sleep(BEHIND_SECONDS + 0.05)
+    await reader.seek(ends)
+    while not await reader.read(wait_seconds=0.05):
+        assert time.monotonic() - began < 10, "the record did not come again"
+    fetcher = reader._client()._fetcher
+    assert fetcher._fetch_min_bytes == settings.fetch_bytes_min, "the record was late, and fetches do not gather"
+    await poll(reader, STAYS_BEHIND_SECONDS + 0.1)
+    assert fetcher._fetch_min_bytes == 1, "nothing is late any more, and fetches still gather"
     await producer.stop()
     await reader.stop()
 
@@ -65,3 +71,16 @@ async def test_a_reader_that_was_told_of_fewer_partitions_than_there_are_reads_n
     reader = TopicReader(replace(settings, partitions=1), name="fewer")
     with pytest.raises(Misconfigured, match="SUBAK_KAFKA_PARTITIONS=4"):
         await reader.start(partitions_of([EVENTS], 1))
+
+
+def test_a_hop_is_behind_for_a_while_after_the_last_late_record() -> None:
+    now = [100.0]
+    lateness = Lateness(clock=lambda: now[0])
+    lateness.saw(BEHIND_SECONDS)
+    assert lateness.behind is False
+    lateness.saw(BEHIND_SECONDS + 0.01)
+    now[0] += STAYS_BEHIND_SECONDS - 0.01
+    lateness.saw(0.0)
+    assert lateness.behind is True
+    now[0] += 0.02
+    assert lateness.behind is False
