@@ -76,11 +76,14 @@ async def test_a_reader_that_was_told_of_fewer_partitions_than_there_are_reads_n
 def test_a_hop_is_behind_for_a_while_after_the_last_late_record() -> None:
     now = [100.0]
     lateness = Lateness(clock=lambda: now[0])
-    lateness.saw(BEHIND_SECONDS)
-    assert lateness.behind is False
-    lateness.saw(BEHIND_SECONDS + 0.01)
-    now[0] += STAYS_BEHIND_SECONDS - 0.01
-    lateness.saw(0.0)
-    assert lateness.behind is True
-    now[0] += 0.02
-    assert lateness.behind is False
+    behind = []
+    for seconds, age in (
+        (0.0, BEHIND_SECONDS),
+        (0.0, BEHIND_SECONDS + 0.01),
+        (STAYS_BEHIND_SECONDS - 0.01, 0.0),
+        (0.02, 0),
+    ):
+        now[0] += seconds
+        lateness.saw(age)
+        behind.append(lateness.behind)
+    assert behind == [False, True, True, False]
