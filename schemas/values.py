@@ -41,6 +41,11 @@ _AMOUNT = explain_pattern(
     "a decimal amount",
     "Send up to 15 digits, then a dot and up to 4 more where there are any, as in 1250000 or 99.50.",
 )
+_NON_NEGATIVE_AMOUNT = explain_pattern(
+    r"^[0-9]{1,15}(\.[0-9]{1,4})?$",
+    "a decimal amount that is not negative",
+    "Send up to 15 digits, then a dot and up to 4 more where there are any, as in 1250000 or 99.50.",
+)
 _CURRENCY = explain_pattern(r"^[A-Z]{3}$", "a currency's code", "Send a code of ISO 4217, such as IDR.")
 _URL = explain_pattern(
     r"^https?://([A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?([/?#][A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*)?$",
@@ -147,6 +152,13 @@ class Money(Strict):
     def decimal(self) -> Decimal:
         """The amount as a number to reckon with."""
         return Decimal(self.amount)
+
+
+class NonNegativeMoney(Money):
+    """An amount of money, exact, and not below zero: what is set aside, billed or paid."""
+
+    amount: Annotated[str, StringConstraints(pattern=_NON_NEGATIVE_AMOUNT, max_length=20)]
+    """The amount as a decimal string: `1250000` or `99.50`."""
 
 
 class Point(Strict):

@@ -7,9 +7,16 @@ from typing import Annotated
 from pydantic import Field
 
 from schemas.registry import EventData, event_type
-from schemas.values import AgencyId, EventId, Moment, Text64, Text200, Text1000, Text4000
+from schemas.values import AgencyId, EventId, Moment, Text64, Text200, Text1000, Text4000, Uuid
 
 OWNER = "bus"
+
+
+class Message(EventData):
+    """What one case says to another. Only the bus publishes these; the case that they are about is the one told."""
+
+    from_case: Uuid
+    """The case that says so."""
 
 
 @event_type("subak.case.parked.v1", owner=OWNER, publisher="bus")
@@ -54,3 +61,17 @@ class ReplayRequested(EventData):
 
     reason: Text1000 | None = None
     """What was repaired."""
+
+
+@event_type("subak.case.messagerefused.v1", owner=OWNER, publisher="bus")
+class MessageRefused(Message):
+    """Another case, `from_case`, could not take what this one told it. Nothing changed there."""
+
+    message_id: EventId
+    """The message."""
+    message_type: Text200
+    """Its type."""
+    message: Text4000
+    """Its data, as JSON: what this case has to take back."""
+    reason: Text4000
+    """Why it was refused."""
