@@ -115,6 +115,24 @@ class ProposalMerged(EventData):
     """Why they are one."""
 
 
+@event_type("subak.proposal.mergerequested.v1", owner=OWNER, publisher="bus")
+class ProposalMergeRequested(Message):
+    """Another proposal, `from_case`, is to go on in this one. It ends only when this one takes it up."""
+
+    title: Text200
+    """What the other asks for."""
+    reason: Text1000
+    """Why they are one."""
+
+
+@event_type("subak.proposal.absorbed.v1", owner=OWNER, publisher="bus")
+class ProposalAbsorbed(Message):
+    """The proposal goes on in another, `from_case`, which has taken it up."""
+
+    title: Text200
+    """What the other asks for."""
+
+
 @event_type("subak.proposal.rejected.v1", owner=OWNER)
 class ProposalRejected(EventData):
     """The office whose turn it is says no. The proposal ends here."""

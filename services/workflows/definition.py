@@ -25,6 +25,10 @@ from schemas.envelope import Event
 from schemas.failures import Misconfigured, Reason, Refused, SubakError
 from schemas.identifiers import derived_id
 from schemas.registry import EventData
+from schemas.types.cases import Message
+
+WORKFLOWS = "workflows"
+"""The recipient of what one case says to another: no agency, but this stage."""
 
 CLOSED = "closed"
 """The state in which every case ends. Nothing is remembered of a closed case but that it was."""
@@ -61,6 +65,8 @@ class Emission:
     data: EventData
     recipient: str | None
     parties: tuple[str, ...]
+    subject: str | None = None
+    """The case that it is said to, where that is another one."""
 
 
 @dataclass(slots=True)
@@ -79,6 +85,14 @@ class Step:
     def emit(self, data: EventData, *, to: str | None = None, parties: Collection[str] = ()) -> None:
         """Send an event of this case: to one agency (`to`), and to those of `parties` that subscribe to it."""
         self.emissions.append(Emission(data, to, tuple(parties)))
+
+    def tell(self, case: str, message: Message) -> None:
+        """Say something to another case. Its workflow takes it as an event; what it refuses comes back.
+
+        It travels in the transaction of this decision, so it is said exactly once, and arrives in the order in which
+        this case said it. A refusal comes as `MessageRefused`, so the workflow must handle that.
+        """
+        self.emissions.append(Emission(message, WORKFLOWS, (), case))
 
     def after(self, wait: timedelta) -> datetime:
         """The moment that long after this event."""
@@ -242,7 +256,7 @@ def consequence(emission: Emission, number: int, cause: Event, case: CaseState, 
         id=derived_id(f"{cause.source} {cause.id}", number),
         type=data.registered.name,
         source=source,
-        subject=case.id,
+        subject=emission.subject or case.id,
         time=now,
         data=data.encode(),
         correlationid=case.correlation,

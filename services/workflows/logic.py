@@ -23,15 +23,26 @@ from schemas.failures import Reason, Refused, Unprocessable
 from schemas.identifiers import derived_id
 from schemas.registry import registry
 from schemas.types.cases import CaseParked, ReplayRequested, TimerFired
-from services.workflows.definition import CLOSED, CaseState, Decision, Emission, Step, Workflow, consequence
+from services.workflows.definition import (
+    CLOSED,
+    WORKFLOWS,
+    CaseState,
+    Decision,
+    Emission,
+    Step,
+    Workflow,
+    consequence,
+)
 from services.workflows.memory import Memory, ParkedEvent, View
+from services.workflows.messages import answer_to
 
 log = get_logger("workflows")
 
 TIMER_FIRED = TimerFired.registered.name
 REPLAY_REQUESTED = ReplayRequested.registered.name
 
-_TIMER_FIRED = TIMER_FIRED.encode()
+_TIMER_FIRED = ("ce_type", TIMER_FIRED.encode())
+_MESSAGE = ("ce_recipient", WORKFLOWS.encode())
 
 TIMERS_MAX = 1000
 """Timers that fire in one transaction; the rest follows at once in the next."""
@@ -94,7 +105,7 @@ class Workflows:
 
     def _handle(self, record: Record, batch: _Batch) -> None:
         own = self._wrote(record)
-        if own and ("ce_type", _TIMER_FIRED) not in record.headers:
+        if own and _TIMER_FIRED not in record.headers and _MESSAGE not in record.headers:
             batch.count("own")
             return
         event = Event.from_record(record.headers, record.value)
@@ -105,18 +116,17 @@ class Workflows:
         if waiting:
             if len(waiting) >= PARKED_MAX:
                 problem = f"the case is parked, and {PARKED_MAX} events wait in it already"
-                raise Refused([Reason("parked", "subject", problem, "Send it again when an operator has replayed it.")])
+                fix = "Send it again when an operator has replayed it."
+                self._refuse(event, record, Refused([Reason("parked", "subject", problem, fix)]), batch)
+                return
             parked = ParkedEvent(record.offset, event, record.timestamp_ms)
             batch.view.parked[event.subject] = (*waiting, parked)
             batch.count("parked")
             return
         try:
             self._decide(event, record.timestamp_ms, batch)
-        except Refused:
-            if own:
-                batch.count("stale")  # a timer that fired for a case which has ended meanwhile
-                return
-            raise
+        except Refused as refused:
+            self._refuse(event, record, refused, batch)
         except Exception as error:
             self._park(ParkedEvent(record.offset, event, record.timestamp_ms), error, batch)
 
@@ -211,8 +221,7 @@ class Workflows:
             try:
                 self._decide(parked.event, parked.at_ms, batch)
             except Refused as refused:
-                batch.count("rejected")
-                batch.outputs += self._reject(_as_record(parked, self._number), refused.reasons, batch.now)
+                self._refuse(parked.event, _as_record(parked, self._number), refused, batch)
             except Exception as error:
                 batch.view.parked[id] = waiting[place + 1 :]
                 self._park(parked, error, batch)
@@ -220,6 +229,26 @@ class Workflows:
         batch.count("replayed")
 
     # -- refusing
+
+    def _refuse(self, event: Event, record: Record, refused: Refused, batch: _Batch) -> None:
+        """Tell the sender: an agency by its rejected event, another case by a message."""
+        if event.source != self._source:
+            batch.count("rejected")
+            batch.outputs += self._reject(record, refused.reasons, batch.now)
+            return
+        answer = answer_to(event, refused)
+        if answer is None:
+            batch.count("stale")  # a timer that fired for a case which has ended meanwhile
+            return
+        batch.count("message_refused")
+        told = CaseState(
+            id=event.subject,
+            workflow=event.workflowversion or "",
+            state="",
+            jurisdiction=event.jurisdiction,
+            correlation=event.correlationid or event.id,
+        )
+        batch.send([answer], event, told, self._source, self._number)
 
     def _reject(self, record: Record, reasons: Sequence[Reason], now: datetime) -> list[Output]:
         source = next((value for name, value in record.headers if name == "ce_source"), None) or b""
@@ -243,7 +272,8 @@ class _Batch:
     def send(self, emissions: Sequence[Emission], cause: Event, case: CaseState, source: str, number: int) -> None:
         for place, emission in enumerate(emissions):
             event = consequence(emission, place, cause, case, source=source, now=self.now_text)
-            self.outputs.append(Output(EVENTS, event.key, event.data, event.headers(), number))
+            here = number if emission.subject is None else None  # another case may have another partition
+            self.outputs.append(Output(EVENTS, event.key, event.data, event.headers(), here))
 
     def decided(self, number: int) -> Decided:
         return Decided([*self.outputs, *self.view.outputs(number)], self.view, self._counted)
