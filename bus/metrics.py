@@ -96,6 +96,16 @@ source_requests = Counter(
     "Requests to an adapter's HTTP source, by status code.",
     ["agency", "status"],
 )
+source_files = Counter(
+    "subak_source_files_total",
+    "Files that a files source has finished (done, failed, known: it had been read before).",
+    ["agency", "outcome"],
+)
+source_rows = Counter(
+    "subak_source_rows_total",
+    "Rows of files, by outcome (taken, refused: they stand in the errors file).",
+    ["agency", "outcome"],
+)
 
 # -- casebook
 casebook_events = Counter(
