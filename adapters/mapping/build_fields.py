@@ -48,7 +48,7 @@ class FieldBuilder:
             "jurisdiction": ("area", city.areas),
             "agency": ("agency", city.agencies),
         }
-        self.projection(None, "formats.projection")
+        self.projection(file.formats.projection, "formats.projection")
         self.time_format(None, "formats")
 
     def fields(
@@ -129,16 +129,17 @@ class FieldBuilder:
     def time_format(self, rule: FieldRule | CellRule | None, where: str) -> TimeFormat:
         """How times are written here."""
         formats = self._file.formats
+        stated = rule if rule is not None else formats
         zone = getattr(rule, "zone", None) or formats.zone
         patterns = getattr(rule, "time", None) or formats.time
         patterns = (patterns,) if isinstance(patterns, str) else patterns
         at = getattr(rule, "at", None) or formats.at
-        for pattern in patterns:
+        for pattern in patterns if stated.time is not None else ():
             if pattern not in ("iso", "epoch", "epoch-ms") and "%" not in pattern:
                 fix = 'Write "iso", "epoch", "epoch-ms", or a pattern such as "%d/%m/%Y %H.%M".'
                 self._problems.note(f"{where}.time", f"{pattern!r} is no form of a time", fix)
         return TimeFormat(
-            zone=self._zone(zone, where),
+            zone=self._zone(zone, where if stated.zone is not None else None),
             patterns=patterns,
             dst=getattr(rule, "dst", None) or formats.dst,
             at=time.fromisoformat(at) if at is not None else None,
@@ -146,10 +147,11 @@ class FieldBuilder:
 
     def projection(self, stated: str | None, where: str) -> str:
         """The projection here, checked."""
-        projection = stated or self._file.formats.projection
-        if (problem := self._projection(projection)) is not None:
+        if stated is None:
+            return self._file.formats.projection
+        if (problem := self._projection(stated)) is not None:
             self._problems.note(where, problem, "Correct it.")
-        return projection
+        return stated
 
     @staticmethod
     def _check_projection(projection: str) -> str | None:
@@ -159,15 +161,16 @@ class FieldBuilder:
             return str(error)
         return None
 
-    def _zone(self, zone: str | None, where: str) -> ZoneInfo:
+    def _zone(self, zone: str | None, where: str | None) -> ZoneInfo:
+        """The zone of that name; noted, where it is stated here and there is none."""
         if zone is None:
             return self._city.zone
         try:
             return ZoneInfo(zone)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            self._problems.note(
-                f"{where}.zone", f"there is no time zone {zone!r}", "Use IANA's name, as Asia/Makassar."
-            )
+            if where is not None:
+                fix = "Use IANA's name, such as Asia/Makassar."
+                self._problems.note(f"{where}.zone", f"there is no time zone {zone!r}", fix)
             return self._city.zone
 
     def _number_format(self, rule: FieldRule) -> NumberFormat:

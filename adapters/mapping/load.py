@@ -104,6 +104,7 @@ def _event(
     found = registry.get(rule.type)
     if found.publisher == "bus":
         problems.note(f"{where}.type", f"{rule.type} is the bus's own", "No agency publishes it: name another.")
+        return None
     case = _case(rule, where, key, found.opens_case, problems)
     return EventOf(
         where=where,

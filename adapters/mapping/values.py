@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
@@ -179,7 +179,9 @@ class TimeFormat:
         except OverflowError as error:
             raise WrongValue("not_a_moment", f"the year {naive.year} is no year of ours", "Correct it.") from error
         if self.dst != "refuse":
-            return moments[0 if self.dst == "earlier" else 1].astimezone(self.zone)
+            there = moments[0 if self.dst == "earlier" else 1].astimezone(self.zone)
+            # By offset: Python finds a time that the zone has twice unequal to every other, even to itself in UTC.
+            return there.replace(tzinfo=timezone(there.utcoffset() or timedelta()), fold=0)
         skipped = moments[0].astimezone(self.zone).replace(tzinfo=None) != naive
         clock = f"{naive:%Y-%m-%d %H:%M} by the clock of {self.zone.key}"
         raise WrongValue(
@@ -205,11 +207,13 @@ def read_text(value: Any) -> str | None:
     Raises:
         WrongValue: bytes that are not UTF-8, a number that is not finite, a list or an object.
     """
+    if isinstance(value, str):
+        return _stripped(value)
     if value is None:
         return None
     if isinstance(value, bytes):
         try:
-            value = value.decode()
+            return _stripped(value.decode())
         except UnicodeDecodeError as error:
             raise WrongValue("not_utf8", "these bytes are not UTF-8", "Store text in this column.") from error
     if isinstance(value, bool):
@@ -232,7 +236,11 @@ def read_text(value: Any) -> str | None:
     if isinstance(value, (list, tuple, dict)):
         problem = "this is a list or an object, where one value is wanted"
         raise WrongValue("not_a_text", problem, "Name what is in it: a path such as address.street, or an expression.")
-    text = str(value).strip()
+    return _stripped(str(value))
+
+
+def _stripped(text: str) -> str | None:
+    text = text.strip()
     if not text.isascii():
         try:
             text.encode()
