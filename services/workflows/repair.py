@@ -483,9 +483,16 @@ def _close(case: RepairCase, outcome: str, step: Step, *, reason: str | None = N
             cost=case.cost.money if case.cost is not None else None,
             reason=reason,
         ),
-        parties=case.parties,
+        parties=(*case.parties, *_asked_now(case)),
     )
     return change(case, state=CLOSED)
+
+
+def _asked_now(case: RepairCase) -> tuple[str, ...]:
+    """Those whose decision the case waits for: when it ends without one, they must hear of it."""
+    if case.state == AWAITING_APPROVAL:
+        return case.approvers
+    return case.inspectors if case.state == AWAITING_INSPECTION else ()
 
 
 def _cancel_order(case: RepairCase, step: Step, reason: str) -> None:

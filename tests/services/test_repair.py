@@ -234,6 +234,20 @@ def test_a_withdrawal_takes_a_running_order_back(matter: Matter) -> None:
     assert (matter.state(), matter.said(WorkOrderCancelled).agency) == (CLOSED, FIRST)
 
 
+@pytest.mark.parametrize("asked", ["approver", "inspector"])
+def test_whoever_is_asked_for_a_decision_hears_that_the_case_ended_without_it(matter: Matter, asked: str) -> None:
+    if asked == "approver":
+        matter.say(FIRST, RequestAcknowledged(estimate=Money(amount="900000000", currency="IDR")))
+    else:
+        completed(matter)
+    waits_for = CITY.approver if asked == "approver" else WARD
+    matter.say(CITIZENS, RequestWithdrawn())
+    event, _ = matter.sent(RequestClosed)[-1]
+    parties = tuple(event.parties.split(",")) if event.parties else ()
+    heard = CITY.recipients(event.type, event.jurisdiction, event.recipient, parties, None)
+    assert {waits_for, FIRST, CITIZENS} <= set(heard)
+
+
 def test_a_merged_request_ends_and_says_where_it_goes_on(matter: Matter) -> None:
     other = "0198c1a6-7d3a-7000-8000-000000000001"
     matter.say(CITIZENS, RequestMerged(into=other))

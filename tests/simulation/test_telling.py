@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -98,10 +99,21 @@ def test_the_report_of_a_good_run_names_what_people_ask_for(run: InMemoryCity) -
         "p50",
         "Kelurahan (16)",
         "closed, rated",
-        "is closed",
     ):
         assert part in text
+    assert "What was refused" not in text
     assert troubles(outcome_of(run)) == []
+
+
+def test_what_was_refused_is_told_with_its_reason_and_counted(run: InMemoryCity) -> None:
+    ledgers = run.ledgers()
+    finance = ledgers[run.city.approver]
+    late = [replace(sent, state="refused", problem="the case [1] is closed") for sent in finance.sent]
+    ledgers[run.city.approver] = replace(finance, sent=tuple(late))
+    out = io.StringIO()
+    print_report(Console(file=out, width=160), Outcome(run.city, ledgers, count(run.city, ledgers), "4.3.1", {}))
+    assert "the case [1] is closed" in out.getvalue()
+    assert f"{len(late)} refused with a reason" in out.getvalue()
 
 
 def test_a_stuck_case_is_named_with_where_it_stands(run: InMemoryCity) -> None:
