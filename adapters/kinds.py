@@ -12,7 +12,7 @@ import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from starlette.types import ASGIApp
 
@@ -81,6 +81,18 @@ class Target(Protocol):
 
     async def close(self) -> None:
         """Let connections go."""
+
+
+@runtime_checkable
+class WorkingTarget(Target, Protocol):
+    """A target that has something to do besides being called."""
+
+    async def run(self) -> None:
+        """Do it for ever; wait out what is away.
+
+        Raises:
+            Misconfigured: a person must act; says what.
+        """
 
 
 C = TypeVar("C", bound=Strict)

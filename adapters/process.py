@@ -21,7 +21,7 @@ from adapters.delivery import Delivery
 from adapters.http_app import HttpApp
 from adapters.http_source import HttpSource
 from adapters.intake import Intake
-from adapters.kinds import Place, Target, source_kind, target_kind
+from adapters.kinds import Place, Target, WorkingTarget, source_kind, target_kind
 from adapters.schedule import ScheduleSettings
 from adapters.webhook import WebhookTarget, new_session
 from bus.agency_tables import NAME, TABLES, VERSION
@@ -148,6 +148,7 @@ class Adapter:
                         self.reader.run(),
                         *(delivery.run() for delivery in deliveries.values()),
                         *(source.run() for source in self.sources),
+                        *(target.run() for target in self._targets.values() if isinstance(target, WorkingTarget)),
                         self._keep_house(),
                     ]
                     tasks = [asyncio.create_task(one) for one in work]

@@ -15,6 +15,7 @@ from contextlib import suppress
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from adapters.folders import shown, sync_folder
 from adapters.sources.files.config import FilesConfig
 
 READING, DONE, FAILED = "reading", "done", "failed"
@@ -137,22 +138,6 @@ def open_plain(path: Path) -> int:
 def look(descriptor: int) -> tuple[int, int, int]:
     """What changes where a file is written to: its size, its time, its number."""
     return _look(os.fstat(descriptor))
-
-
-def sync_folder(folder: Path) -> None:
-    """Have what was renamed in a folder on disk."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        with suppress(OSError):  # some network shares cannot
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def shown(name: str) -> str:
-    """A name as text that a log, a database and a terminal take."""
-    text = os.fsencode(name).decode("utf-8", "backslashreplace")
-    return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)
 
 
 def _look(found: os.stat_result) -> _Seen:

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from adapters.sources.files.config import FilesConfig
-from adapters.sources.files.table import REASONS_COLUMN, ROW_COLUMN, Row, disarmed
+from adapters.sources.files.table import REASONS_COLUMN, ROW_COLUMN, Row
+from adapters.spreadsheets import disarmed
 
 REASONS_CHARACTERS_MAX = 2000
 

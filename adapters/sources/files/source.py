@@ -23,10 +23,11 @@ from typing import Any, Protocol
 import msgspec
 from starlette.types import ASGIApp
 
+from adapters.folders import shown
 from adapters.intake import Intake
 from adapters.kinds import Place, SourceKind
 from adapters.mapping import Mapping
-from adapters.sources.files.arrivals import DONE, FAILED, Arrivals, look, open_plain, shown
+from adapters.sources.files.arrivals import DONE, FAILED, Arrivals, look, open_plain
 from adapters.sources.files.config import FilesConfig
 from adapters.sources.files.csv_rows import csv_rows
 from adapters.sources.files.errors import ErrorsFile

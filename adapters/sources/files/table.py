@@ -11,13 +11,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from adapters.sources.files.config import FilesConfig
+from adapters.spreadsheets import armed
 from schemas.failures import Reason, Unprocessable
 
 ROW_COLUMN, REASONS_COLUMN = "subak_row", "subak_reasons"
 """The columns that an errors file has before the file's own. Where such a file comes back, corrected, they are left."""
-
-FORMULA_SIGNS = ("=", "+", "-", "@", "\t", "\r")
-"""What a cell begins with that a spreadsheet takes for a formula."""
 
 
 class FileRefused(Unprocessable):
@@ -35,16 +33,6 @@ class Row:
     """Column → value, for the mapping; empty where there are reasons."""
     reasons: list[Reason] = field(default_factory=list)
     """Why the row cannot be read."""
-
-
-def disarmed(cell: str) -> str:
-    """Text that a spreadsheet shows and does not run: an apostrophe stands before what it takes for a formula."""
-    return f"'{cell}" if cell.startswith(FORMULA_SIGNS) else cell
-
-
-def armed(cell: str) -> str:
-    """What `disarmed` was given."""
-    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULA_SIGNS) else cell
 
 
 class Columns:
