@@ -16,12 +16,14 @@ demo: setup ## Start a real Kafka and the whole city, play 500 requests through 
 test: setup ## Run the tests, on a real Kafka
 	$(BIN)/python -m pytest $(ARGS)
 
-check: setup ## Lint, types, architecture, published schemas
+check: setup ## Lint, types, architecture, published schemas, workflows
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/subak schemas check
+	$(BIN)/subak workflow lint --city denpasar
+	$(BIN)/subak workflow lint --city san-francisco
 
 bench: setup ## Measure: stages against their peers, whole lifecycles, latency
 	$(BIN)/python -m bench $(ARGS)

@@ -13,7 +13,22 @@ EXIT_FAILED = 1
 
 
 def _all_commands() -> typer.Typer:
-    from services.cli import case, city, demo, lag, new, parked, rejected, run, schemas, settings, tail, topics, up
+    from services.cli import (
+        case,
+        city,
+        demo,
+        lag,
+        new,
+        parked,
+        rejected,
+        run,
+        schemas,
+        settings,
+        tail,
+        topics,
+        up,
+        workflow,
+    )
 
     app = typer.Typer(
         no_args_is_help=True,
@@ -34,6 +49,7 @@ def _all_commands() -> typer.Typer:
     app.command(rich_help_panel=look)(settings.settings)
     app.add_typer(schemas.app, name="schemas", rich_help_panel=build)
     app.add_typer(city.app, name="city", rich_help_panel=build)
+    app.add_typer(workflow.app, name="workflow", rich_help_panel=build)
     app.add_typer(new.app, name="new", rich_help_panel=build)
     return app
 

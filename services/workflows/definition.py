@@ -13,7 +13,7 @@ machine can be drawn and linted; a handler that leads elsewhere is a defect, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeVar
@@ -138,6 +138,20 @@ class Transition:
     handler: Handler
 
 
+FoundIn = Callable[[City], Iterable[tuple[str, str | None, tuple[str, ...]]]]
+"""City → (where, in words; the area's code; who is asked there, in order: the last one is where escalation ends)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """Somebody whom a workflow waits for, such as the holder or the inspector."""
+
+    name: str
+    answers: tuple[str, ...]
+    """Event types with any of which they move the case on."""
+    found: FoundIn
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What a case and an event lead to."""
@@ -149,18 +163,41 @@ class Decision:
 class Workflow:
     """One version of one kind of case."""
 
-    def __init__(self, name: str, *, version: int, case: type[CaseState], opened_by: type[EventData]) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        version: int,
+        case: type[CaseState],
+        opened_by: type[EventData],
+        begins_in: Collection[str] = (),
+    ) -> None:
+        """
+        Args:
+            case: what is remembered of such a case.
+            opened_by: the event that begins one.
+            begins_in: the states in which it may begin; empty: those that the handler that opens it sets.
+        """
         self.name = name
         self.version = version
         self.id = f"{name}@{version}"
         self.case = case
         self.opened_by = opened_by.registered.name
+        self.begins_in = frozenset(begins_in)
+        self.roles: list[Role] = []
         self.transitions: list[Transition] = []
         self._table: dict[tuple[str, str], Transition] = {}
         self._opens: Callable[[Event, Any, Step], CaseState] | None = None
         self._triggers: dict[str, list[str]] = {}
 
     # -- writing one
+
+    def role(self, name: str, *, answers: Collection[type[EventData]], found: FoundIn) -> None:
+        """Say who is waited for: the events by which they move the case, and who they are in a city.
+
+        Lint asks `found` about each city, and says where nobody could answer.
+        """
+        self.roles.append(Role(name, tuple(kind.registered.name for kind in answers), found))
 
     def opens(self, handler: Callable[[Event, Any, Step], Case]) -> Callable[[Event, Any, Step], Case]:
         """The handler that makes the case from its first event."""
@@ -173,7 +210,9 @@ class Workflow:
         """Register the handler of an event in these states. `to="same"`: it changes no state."""
         return self._register(event.registered.name, states, to)
 
-    def on_timer(self, name: str, *, states: Collection[str], to: Collection[str]) -> Callable[[Handler], Handler]:
+    def on_timer(
+        self, name: str, *, states: Collection[str], to: Collection[str] | Literal["same"]
+    ) -> Callable[[Handler], Handler]:
         """Register the handler of a timer. In other states the timer means nothing, and is dropped."""
         return self._register(f"timer:{name}", states, to)
 
@@ -199,11 +238,24 @@ class Workflow:
         """Whether some state takes this event type or `timer:<name>`."""
         return trigger in self._triggers
 
+    @property
+    def opener(self) -> Callable[[Event, Any, Step], CaseState] | None:
+        """The handler that makes a case."""
+        return self._opens
+
+    @property
+    def triggers(self) -> frozenset[str]:
+        """The event types and `timer:<name>`s that some state takes."""
+        return frozenset(self._triggers)
+
     def open(self, event: Event, data: EventData, step: Step) -> Decision:
         """The case that `event` begins."""
         if self._opens is None:
             raise DefectInWorkflow(f"{self.id} has no handler that opens a case")
-        return self._finish(None, self._opens(event, data, step), step)
+        case = self._opens(event, data, step)
+        if self.begins_in and case.state not in self.begins_in:
+            raise DefectInWorkflow(f"{self.id}: a case began in {case.state}, and declares {sorted(self.begins_in)}")
+        return self._finish(None, case, step)
 
     def decide(self, case: CaseState, trigger: str, data: Any, step: Step) -> Decision | None:
         """What `trigger` leads to; None where a timer means nothing any more.

@@ -49,6 +49,7 @@ from schemas.types.workorders import (
     WorkOrderSuspended,
 )
 from schemas.values import Money, Point
+from services.workflows.asking import of_each_area, of_each_service, of_the_city
 from services.workflows.definition import CLOSED, CaseState, Step, Workflow
 
 FORWARDED = "forwarded"
@@ -130,8 +131,13 @@ class RepairCase(CaseState, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
         return Point(type="Point", coordinates=self.location) if self.location is not None else None
 
 
-repair = Workflow("repair", version=1, case=RepairCase, opened_by=RequestSubmitted)
+repair = Workflow("repair", version=1, case=RepairCase, opened_by=RequestSubmitted, begins_in=[FORWARDED])
 change = msgspec.structs.replace
+
+repair.role("holder", answers=[RequestAcknowledged], found=of_each_service)
+repair.role("executor", answers=[WorkOrderAccepted], found=of_each_service)
+repair.role("approver", answers=[ApprovalGranted], found=of_the_city(lambda city: city.approver))
+repair.role("inspector", answers=[WorkOrderInspected], found=of_each_area(lambda city, area: city.inspector_of(area)))
 
 
 @repair.opens
@@ -307,6 +313,7 @@ def suspended(case: RepairCase, data: WorkOrderSuspended, step: Step) -> RepairC
 def completed(case: RepairCase, data: WorkOrderCompleted, step: Step) -> RepairCase:
     """The agency says it is done: whoever is nearest looks at it, and nobody looks at their own work."""
     step.require_sender([case.executor], "the work order")
+    step.stop_timer("resolve")
     case = change(case, cost=Amount.of(data.cost) or case.cost)
     inspector = step.city.inspector_of(case.area)
     if inspector == case.executor:
@@ -319,7 +326,7 @@ def completed(case: RepairCase, data: WorkOrderCompleted, step: Step) -> RepairC
     return change(case, state=AWAITING_INSPECTION, inspectors=(inspector,))
 
 
-@repair.on_timer("resolve", states=UNDER_ORDER[:4], to=UNDER_ORDER[:4])
+@repair.on_timer("resolve", states=UNDER_ORDER[:4], to="same")
 def overdue(case: RepairCase, data: TimerFired, step: Step) -> RepairCase:
     """The target has passed: the level above the executor hears of it, again each time, and the work goes on."""
     step.start_timer("resolve", step.city.services[case.service_code].resolve_within)
