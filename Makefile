@@ -33,7 +33,7 @@ soak: setup ## The long runs: faults at random moments, hours if you like (ARGS=
 
 lock: .tools/uv/bin/uv ## Resolve requirements.lock anew from pyproject.toml
 	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --no-emit-index-url --group dev --extra local --extra postgresql --extra mysql --extra adapters -o requirements.lock pyproject.toml
+	  --no-emit-index-url --group dev --extra local --extra admin --extra postgresql --extra mysql --extra adapters -o requirements.lock pyproject.toml
 
 clean: ## Forget the environment and the local bus
 	rm -rf .venv .tools .subak
