@@ -22,6 +22,7 @@ from adapters.http_app import HttpApp
 from adapters.http_source import HttpSource
 from adapters.intake import Intake
 from adapters.kinds import Place, Target, WorkingTarget, source_kind, target_kind
+from adapters.ledger import Ledger
 from adapters.schedule import ScheduleSettings
 from adapters.webhook import WebhookTarget, new_session
 from bus.agency_tables import NAME, TABLES, VERSION
@@ -92,6 +93,7 @@ class Adapter:
         )
         self._intake = Intake(city, self.outbox, cases)
         self._source_of = city.source_of
+        self._agency_of = city.agency_of
         horizon, turns = Horizon(), asyncio.Semaphore(RELAYS_AT_ONCE)
         self.relays = [
             Relay(
@@ -197,7 +199,9 @@ class Adapter:
         source = HttpSource(self._intake, self.inbox, deliveries, source_of=self._source_of)
         mounts = [Mount(*mount) for source in self.sources if (mount := source.mount()) is not None]
         others = Starlette(routes=[*health_routes(why_not_ready=lambda: self.problem), *mounts])
-        return HttpApp({agency.id: agency.token for agency in self.config.agencies}, source.routes(), others)
+        ledger = Ledger(self._database, agency_of=self._agency_of, outbox_keep_seconds=self.config.outbox_keep_seconds)
+        routes = [*source.routes(), *ledger.routes()]
+        return HttpApp({agency.id: agency.token for agency in self.config.agencies}, routes, others)
 
     async def _keep_house(self) -> None:
         """Measure, and remove what was kept long enough. A database that is away makes the adapter not ready."""

@@ -67,6 +67,12 @@ class Whereabouts:
         return load_city(city_path(local.city if local is not None else self.settings.city))
 
     @cached_property
+    def adapters(self) -> dict[str, dict[str, str]]:
+        """Agency → `url` and `token` of its adapter, for the local bus; none where a cluster is named."""
+        local = self._run if not self.settings.kafka_bootstrap_servers else None
+        return local.adapters if local is not None else {}
+
+    @cached_property
     def _run(self) -> RunFile | None:
         try:
             return self._running

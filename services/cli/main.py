@@ -20,6 +20,7 @@ def _all_commands() -> typer.Typer:
         lag,
         new,
         parked,
+        reconcile,
         rejected,
         run,
         schemas,
@@ -43,6 +44,7 @@ def _all_commands() -> typer.Typer:
     app.add_typer(topics.app, name="topics", rich_help_panel=start)
     app.add_typer(case.app, name="case", rich_help_panel=look)
     app.command(rich_help_panel=look)(lag.lag)
+    app.command(rich_help_panel=look)(reconcile.reconcile)
     app.command(rich_help_panel=look)(tail.tail)
     app.add_typer(rejected.app, name="rejected", rich_help_panel=look)
     app.add_typer(parked.app, name="parked", rich_help_panel=look)

@@ -16,6 +16,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -30,6 +31,7 @@ from deploy.simulation.behaviour import CLOSED
 from deploy.simulation.city import SimulatedCity
 from deploy.simulation.ledger import Ledger
 from schemas.envelope import Event
+from services.cli.reconciling import Reconciler
 
 SETTLE_SECONDS_MAX = 90.0
 """How long stages and casebook may take to the end of the log, once all cases are closed."""
@@ -51,7 +53,28 @@ def problems(city: SimulatedCity) -> list[str]:
     if counts.rejected or counts.closed != len(city.cases):
         found.append(f"{len(city.cases)} requests, {counts.rejected} rejected, {counts.closed} cases closed")
     topics, late = settled(city)
-    return [*found, *late, *twice(topics), *casebook_problems(city, ledgers, topics)]
+    return [*found, *late, *twice(topics), *casebook_problems(city, ledgers, topics), *unreconciled(city)]
+
+
+def unreconciled(city: SimulatedCity) -> list[str]:
+    """What `subak reconcile` finds: the adapters' outboxes and inboxes held against the topics, event by event."""
+    run = city.local.run
+    assert run is not None, "the city does not run"
+    work = Reconciler(
+        city.city,
+        city.local.settings,
+        run.adapters,
+        since=datetime.now(city.city.zone).date() - timedelta(days=1),
+        until=datetime.now(UTC),
+    )
+    with ThreadPoolExecutor(1) as own:
+        counted = own.submit(lambda: asyncio.run(work.count())).result()
+    named = {agency for agency, _ in counted.book.sent} | {agency for agency, _, _ in counted.book.told}
+    return [
+        *(f"reconcile: {one}" for one in counted.discrepancies),
+        *(f"reconcile: {agency} was not asked: {why}" for agency, why in counted.unasked.items() if agency in named),
+        *([f"reconcile: {counted.on_the_way} events are still on their way"] if counted.on_the_way else []),
+    ]
 
 
 # -- the topics

@@ -1,0 +1,91 @@
+"""What an adapter tells of its rows: a wrong question is answered with what is wrong, a large outbox page by page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+
+from adapters import ledger
+from adapters.http_app import HttpApp
+from adapters.ledger import Ledger
+from bus.agency_tables import NAME, TABLES, VERSION
+from bus.cases import KnownCases
+from bus.database import Database
+from bus.outbox import Outbox
+from bus.reconciliation import Tally, fingerprint
+from tests.support.events import comment
+
+AGENCY = "animal-welfare"
+TOKEN = "a-token-that-is-long-enough"
+
+
+@pytest.fixture
+async def outbox(tmp_path: Path) -> AsyncIterator[Outbox]:
+    database = Database(f"sqlite:///{tmp_path / 'adapter.sqlite3'}", tables=TABLES, name=NAME, version=VERSION)
+    await database.start()
+    yield Outbox(database, KnownCases(database))
+    await database.stop()
+
+
+@pytest.fixture
+async def client(outbox: Outbox) -> AsyncIterator[httpx.AsyncClient]:
+    told = Ledger(outbox.database, agency_of=lambda source: None, outbox_keep_seconds=3600)
+    app = HttpApp({AGENCY: TOKEN}, told.routes(), Starlette())
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app),
+        base_url=f"http://adapter/agencies/{AGENCY}",
+        headers={"Authorization": f"Bearer {TOKEN}"},
+    ) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ({"until": "yesterday"}, "until"),
+        ({"until": "2026-11-24T10:00:00"}, "until"),
+        ({"zone": "Mars/Base"}, "zone"),
+        ({"zone": "../../etc/passwd"}, "zone"),
+        ({"zone": "x" * 10_000}, "zone"),
+        ({"after": "-1"}, "after"),
+    ],
+)
+async def test_a_wrong_question_is_told_what_is_wrong(
+    client: httpx.AsyncClient, query: dict[str, str], field: str
+) -> None:
+    answer = await client.get("/ledger/outbox" if "after" in query else "/ledger", params=query)
+    assert answer.status_code == 400
+    assert answer.json()["reasons"][0]["field"] == field
+
+
+async def test_there_is_no_other_side(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/ledger/passwords")).status_code == 404
+
+
+async def test_nobody_without_the_agencys_token_is_told(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/ledger", headers={"Authorization": "Bearer nothing"})).status_code == 401
+
+
+async def test_many_rows_are_told_page_by_page_and_each_once(
+    client: httpx.AsyncClient, outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "PAGE_ROWS", 3)
+    monkeypatch.setattr(ledger, "ENTRIES_MAX", 4)
+    events = [comment(f"{number}", id=f"comment-{number}", case=number) for number in range(11)]
+    await outbox.add(AGENCY, events)
+    (row,) = (await client.get("/ledger")).json()["outbox"]
+    expected = Tally()
+    for event in events:
+        expected.add(fingerprint(event.source, event.id))
+    assert (row["count"], row["digest"], row["waiting"]) == (11, expected.digest, 11)
+    named: list[str] = []
+    after: int | None = 0
+    while after is not None:
+        page = (await client.get("/ledger/outbox", params={"day": row["day"], "after": after})).json()
+        named += [entry["id"] for entry in page["entries"]]
+        after = page["next"]
+    assert named == [event.id for event in events]
