@@ -3,7 +3,7 @@
 from bus.city.directory import City
 from bus.city.feed import Feed, load_feed, request_from_open311
 from bus.city.load import city_path, load_city
-from bus.city.model import Agency, Area, Bounds, Level, Responsibility, Service, Subscription
+from bus.city.model import Agency, Area, Bounds, Level, Proposals, Responsibility, Service, Subscription
 from bus.city.problems import Problem, WrongCity
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Feed",
     "Level",
     "Problem",
+    "Proposals",
     "Responsibility",
     "Service",
     "Subscription",

@@ -26,17 +26,19 @@ from bus.city.files import (
 )
 from bus.city.model import (
     OPERATIONS,
+    PROPOSAL_STEPS,
     REPLAY_REQUESTED,
     Agency,
     Area,
     Bounds,
     Level,
+    Proposals,
     Responsibility,
     Service,
     Subscription,
 )
 from bus.city.problems import Problems, nearest
-from bus.city.read import AGENCIES, AREAS, SERVICES, CityFiles
+from bus.city.read import AGENCIES, AREAS, CITY, SERVICES, CityFiles
 from bus.city.standards import parse_duration
 from schemas.values import Money
 
@@ -64,6 +66,7 @@ class Draft:
     """The roles that each agency is said to have."""
     service_codes: set[str] = field(default_factory=set)
     """The services that the file names, those with problems too."""
+    proposals: Proposals | None = None
 
     @property
     def settings(self) -> CityEntry:
@@ -87,7 +90,7 @@ class Draft:
             areas=(settings.area or "",),
             publishes=(REPLAY_REQUESTED,),
         )
-        values = settings.model_dump(exclude={"area_separator", "bounds", "level", "languages"})
+        values = settings.model_dump(exclude={"area_separator", "bounds", "level", "languages", "proposals"})
         return City(
             **values,
             languages=tuple(settings.languages or ()),
@@ -96,6 +99,7 @@ class Draft:
             areas=self.areas,
             agencies={**self.agencies, OPERATIONS: operations},
             services=self.services,
+            proposals=self.proposals,
         )
 
 
@@ -105,6 +109,7 @@ def assemble(files: CityFiles, problems: Problems) -> Draft:
     _add_areas(draft, problems)
     _add_agencies(draft, problems)
     _add_services(draft, problems)
+    _add_proposals(draft, problems)
     return draft
 
 
@@ -248,6 +253,28 @@ def _add_services(draft: Draft, problems: Problems) -> None:
                 )
             targets.setdefault(name, UNKNOWN_TARGET)
         draft.services[entry.service_code] = _service(entry, whole_city, targets)
+
+
+def _add_proposals(draft: Draft, problems: Problems) -> None:
+    entry = draft.settings.proposals
+    if entry is None:
+        return
+    within = dict.fromkeys(PROPOSAL_STEPS, UNKNOWN_TARGET)
+    for step in entry.within:
+        if step not in within:
+            advice = f"{nearest(step, within)} Correct or remove it."
+            problems.note(CITY, f"proposals.within.{step}", "this key is unknown", advice)
+    for step in within:
+        key = f"proposals.within.{step}"
+        if step not in entry.within:
+            problems.note(CITY, key, "it is missing", 'Add it, such as "P14D".')
+            continue
+        try:
+            within[step] = parse_duration(entry.within[step])
+        except ValueError as error:
+            fix = 'Write it as "P14D" or "P2W"; months and years have no fixed length.'
+            problems.note(CITY, key, str(error), fix)
+    draft.proposals = Proposals(office=entry.office, finance=entry.finance, within=within)
 
 
 def _service(entry: ServiceEntry, whole_city: tuple[str, ...], targets: dict[str, timedelta]) -> Service:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bus.city.assemble import Draft
 from bus.city.check_agencies import check_agencies
 from bus.city.check_places import check_areas, check_settings
+from bus.city.check_proposals import check_proposals
 from bus.city.check_rights import check_rights
 from bus.city.check_services import check_services
 from bus.city.problems import Problems
@@ -21,3 +22,4 @@ def check(draft: Draft, problems: Problems) -> None:
     check_agencies(draft, problems)
     check_services(draft, problems)
     check_rights(draft, problems)
+    check_proposals(draft, problems)

@@ -42,7 +42,7 @@ COMPLETED = "subak.workorder.completed.v1"
 
 def check_rights(draft: Draft, problems: Problems) -> None:
     """Each agency that has a part in a case may say, and hears, what that part needs."""
-    parts = _Parts(draft, problems)
+    parts = Parts(draft, problems)
     if (channel := parts.office("citizens_channel")) is not None:
         parts.says(channel, CHANNEL_TYPES, f"it is the citizens_channel of {CITY}")
         parts.hears(channel, CHANNEL_HEARS, "area", f"it is the citizens_channel of {CITY}")
@@ -66,7 +66,7 @@ def check_rights(draft: Draft, problems: Problems) -> None:
     _check_offices_hold_city(draft, problems)
 
 
-class _Parts:
+class Parts:
     """The parts that agencies have in cases, with what each lacks for them: gathered, then told once for each agency.
 
     What is noted already is not built upon: neither an agency whose rights were misread, nor a parent that is wrong.

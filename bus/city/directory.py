@@ -10,7 +10,7 @@ from functools import cached_property
 from zoneinfo import ZoneInfo
 
 from bus.city.lookups import Lookups
-from bus.city.model import PERSONAL, Agency, Area, Bounds, Level, Service
+from bus.city.model import PERSONAL, Agency, Area, Bounds, Level, Proposals, Service
 from bus.city.problems import nearest
 from bus.topics import CITY_TOPICS, in_topic, out_topic
 from schemas.failures import Misconfigured, Reason
@@ -50,6 +50,8 @@ class City(Strict):
     """The agency to which a matter goes that finds nobody else."""
     general_service: str
     """The service that takes the requests which fit no other."""
+    proposals: Proposals | None = None
+    """How the city takes what neighbourhoods propose; None where it takes nothing."""
 
     def source_of(self, agency_id: str) -> str:
         """The URI in `source` of what this agency (or this process of the bus) publishes."""
@@ -83,6 +85,13 @@ class City(Strict):
         inspectors = self.lookups.inspectors
         found = inspectors.get(area) if area is not None else None
         return found or inspectors[self.area]
+
+    def offices_of(self, area: str) -> tuple[str, ...]:
+        """The agencies that a proposal for this area passes, from the area's own up to the city's.
+
+        Empty where the city takes no proposals, and for an area that is unknown or not in the city.
+        """
+        return self.lookups.offices.get(area, ())
 
     def parent_of(self, agency_id: str) -> str | None:
         """Who an overdue matter of this agency goes to; None at the end of the chain, and for an unknown agency."""

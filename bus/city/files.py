@@ -31,6 +31,15 @@ class LevelEntry(Strict):
     name: LocalisedText
 
 
+class ProposalsEntry(Strict):
+    """`[proposals]` in city.toml; left out where the city takes none."""
+
+    office: str
+    finance: str
+    within: dict[str, str] = {}
+    """How long each step may take, as ISO 8601 durations."""
+
+
 class CityEntry(Strict):
     """city.toml. All keys may be missing here, so that one slip does not hide the rest; the checks ask for them."""
 
@@ -49,9 +58,10 @@ class CityEntry(Strict):
     citizens_channel: str | None = None
     default_agency: str | None = None
     general_service: str | None = None
+    proposals: ProposalsEntry | None = None
 
 
-OPTIONAL_CITY_KEYS = frozenset({"area_separator"})
+OPTIONAL_CITY_KEYS = frozenset({"area_separator", "proposals"})
 
 
 class SubscriptionEntry(Strict):

@@ -12,7 +12,7 @@ from functools import lru_cache
 from math import cos, hypot, radians
 from typing import TYPE_CHECKING
 
-from bus.city.model import OPERATIONS, REPLAY_REQUESTED, Agency, Area
+from bus.city.model import OPERATIONS, REPLAY_REQUESTED, Agency, Area, Proposals
 from schemas.failures import Reason
 from schemas.registry import registry
 
@@ -23,6 +23,7 @@ CACHE_ENTRIES_MAX = 65_536
 """Remembered answers for each kind of question, at some 300 bytes each."""
 
 INSPECTED = "subak.workorder.inspected.v1"
+RANKED = "subak.proposal.ranked.v1"
 
 
 class Lookups:
@@ -39,6 +40,11 @@ class Lookups:
         ranks = {level.id: rank for rank, level in enumerate(city.levels)}
         self.inspectors = {
             code: inspector_in(chain, city.agencies, ranks, city.default_agency) for code, chain in self.chains.items()
+        }
+        self.offices = {
+            code: offices
+            for code, chain in self.chains.items()
+            if (offices := offices_in(chain, city.areas, city.agencies, city.area, city.proposals))
         }
         inner = {area.parent for area in city.areas.values()}
         self._places = tuple(
@@ -193,3 +199,34 @@ def inspector_in(chain: tuple[str, ...], agencies: Mapping[str, Agency], ranks: 
     # The default agency goes before others of its level: whoever did the work should not judge it.
     lowest = min(able, key=lambda agency: (ranks[agency.level], agency.id != default), default=None)
     return lowest.id if lowest is not None else default
+
+
+def offices_in(
+    chain: tuple[str, ...],
+    areas: Mapping[str, Area],
+    agencies: Mapping[str, Agency],
+    city: str,
+    proposals: Proposals | None,
+) -> tuple[str, ...]:
+    """The offices of the area whose chain this is and of those that hold it, up to the city's: see `City.offices_of`.
+
+    An area's office is the agency of its own level that acts there and may rank; an area without one is passed by.
+    """
+    if proposals is None or city not in chain:
+        return ()
+    found: list[str] = []
+    for code in chain[: chain.index(city)]:
+        office = next(
+            (
+                agency.id
+                for agency in agencies.values()
+                if agency.kind == "agency"
+                and agency.level == areas[code].level
+                and code in agency.areas
+                and agency.publishes_type(RANKED)
+            ),
+            None,
+        )
+        if office is not None:
+            found.append(office)
+    return (*found, proposals.office)

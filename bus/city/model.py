@@ -31,6 +31,9 @@ PERSONAL = "personal"
 
 ENTITLEMENTS = frozenset({PERSONAL})
 
+PROPOSAL_STEPS = ("endorse", "rank", "forward", "budget", "procure", "contract", "build", "pay", "register")
+"""What a proposal may wait for, in order: each has its time in `[proposals.within]`."""
+
 Relation = Literal["area", "party", "inspector", "all"]
 """What an agency must be to an event in order to hear of it.
 
@@ -104,6 +107,17 @@ class Agency(Strict):
     def publishes_type(self, event_type: str) -> bool:
         """Whether one of its patterns covers the type."""
         return any(matches(pattern, event_type) for pattern in self.publishes)
+
+
+class Proposals(Strict):
+    """How the city takes what neighbourhoods propose (musrenbang): who decides at its own level, and in what time."""
+
+    office: str
+    """The agency that puts the city's proposals in order, and the last that may say no."""
+    finance: str
+    """The agency that keeps the budget lines, pays, and registers assets."""
+    within: dict[str, timedelta]
+    """How long each of `PROPOSAL_STEPS` may take."""
 
 
 class Responsibility(Strict):

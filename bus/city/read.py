@@ -24,6 +24,7 @@ from bus.city.files import (
     CityEntry,
     LevelEntry,
     MoneyEntry,
+    ProposalsEntry,
     ResponsibleEntry,
     RoleEntry,
     ServiceEntry,
@@ -38,6 +39,7 @@ _NESTED: dict[str, type[BaseModel]] = {
     "approval_threshold": MoneyEntry,
     "bounds": BoundsEntry,
     "level": LevelEntry,
+    "proposals": ProposalsEntry,
     "responsible": ResponsibleEntry,
     "subscribes": SubscriptionEntry,
 }

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from services.workflows.budget import budget
 from services.workflows.definition import Workflow
+from services.workflows.proposal import proposal
+from services.workflows.proposal_works import CONTRACTED
 from services.workflows.repair import repair
 
-WORKFLOWS: dict[str, Workflow] = {workflow.id: workflow for workflow in (repair,)}
+assert CONTRACTED, "the second half of a proposal's way is in"
+
+WORKFLOWS: dict[str, Workflow] = {workflow.id: workflow for workflow in (repair, proposal, budget)}

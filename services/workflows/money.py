@@ -81,7 +81,7 @@ def require_new(reference: str, known: Collection[str], field: str, what: str) -
         Refused: it has, or it has as many as it can remember.
     """
     if reference in known:
-        problem = f"{what} {reference} is known already"
+        problem = f"{what} is known already"
         raise refuse("twice", field, problem, "It was taken the first time: do not send it again.")
     if len(known) >= REFERENCES_MAX:
         problem = f"the case has {REFERENCES_MAX} references, and can remember no more"

@@ -66,18 +66,12 @@ class Matter:
     def _commit(self, decided: Decided) -> None:
         self.logic.apply(decided)
         self.outputs += decided.outputs
-        own = [Event.from_record(output.headers, output.value) for output in decided.outputs if output.topic == EVENTS]
-        if own:
-            again = self.logic.decide([self._record(event) for event in own], self.now)
-            self.logic.apply(again)
-            self.outputs += again.outputs
-            if any(output.topic == EVENTS for output in again.outputs):
-                follow_up = [output for output in again.outputs if output.topic == EVENTS]
-                self.logic.apply(
-                    self.logic.decide(
-                        [self._record(Event.from_record(o.headers, o.value)) for o in follow_up], self.now
-                    )
-                )
+        while own := [
+            Event.from_record(output.headers, output.value) for output in decided.outputs if output.topic == EVENTS
+        ]:
+            decided = self.logic.decide([self._record(event) for event in own], self.now)
+            self.logic.apply(decided)
+            self.outputs += decided.outputs
 
     def _record(self, event: Event) -> Record:
         self._offset += 1
