@@ -11,6 +11,7 @@ it is never given twice; a transfer between lines goes the same way.
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import msgspec
@@ -26,7 +27,7 @@ from schemas.types.budgets import (
     BudgetTransferReceived,
     BudgetTransferred,
 )
-from schemas.types.cases import MessageRefused
+from schemas.types.cases import CaseEscalated, MessageRefused, TimerFired
 from schemas.types.contracting import ContractingContract, ContractingTender
 from schemas.types.proposals import ProposalBudgeted
 from schemas.values import Money
@@ -45,6 +46,12 @@ from services.workflows.money import (
 )
 
 OPEN = "open"
+
+REMIND_AFTER = timedelta(days=90)
+"""How long a line may stand open after its year before its keeper is reminded, and again after that."""
+
+REMINDERS_MAX = 1000
+"""The highest step of an escalation that the schema counts; reminders go on."""
 
 
 class Allocation(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -69,6 +76,7 @@ class BudgetCase(CaseState, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     allocations: tuple[Allocation, ...] = ()
     spent: str = "0"
     """What proposals that have ended paid out of it."""
+    reminders: int = 0
     references: tuple[str, ...] = ()
     """All allocations and transfers that it has had, by the senders' references."""
 
@@ -97,6 +105,8 @@ def ceiling_set(event: Event, data: BudgetCeilingSet, step: Step) -> BudgetCase:
     step.require_sender([proposals.finance], "a budget line")
     if data.area not in step.city.areas:
         raise refuse("unknown_area", "data.area", f"there is no area {data.area}", "Send a code of areas.csv.")
+    year_end = datetime(data.fiscal_year + 1, 1, 1, tzinfo=step.city.zone)
+    step.start_timer("close", max(year_end - step.after(timedelta()), REMIND_AFTER))
     return BudgetCase(
         id=event.subject,
         workflow=budget.id,
@@ -208,6 +218,19 @@ def closed(case: BudgetCase, data: BudgetClosed, step: Step) -> BudgetCase:
             "money_set_aside", "type", problem, "Close it when they have ended; `subak trace` shows where they are."
         )
     return change(case, state=CLOSED)
+
+
+@budget.on_timer("close", states=[OPEN], to="same")
+def not_closed(case: BudgetCase, data: TimerFired, step: Step) -> BudgetCase:
+    """Its year is over, and it stands open: its keeper is told, again and again, and who is above hears it."""
+    step.start_timer("close", REMIND_AFTER)
+    reminders = min(case.reminders + 1, REMINDERS_MAX)
+    holding = len({allocation.proposal for allocation in case.allocations})
+    reason = f"The year of the budget line {case.budget_line} is over; {holding} proposals hold money of it."
+    above = _keepers(case, step)[-1]
+    escalated = CaseEscalated(from_agency=case.keeper, to_agency=above, reason=reason, step=reminders)
+    step.emit(escalated, to=above, parties=(case.keeper,))
+    return change(case, reminders=reminders)
 
 
 _EXECUTOR_SAYS = (ContractingTender.registered.name, ContractingContract.registered.name)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from services.workflows import proposal_merging, proposal_works
 from services.workflows.budget import budget
 from services.workflows.definition import Workflow
 from services.workflows.proposal import proposal
-from services.workflows.proposal_works import CONTRACTED
 from services.workflows.repair import repair
 
-assert CONTRACTED, "the second half of a proposal's way is in"
+assert (proposal_merging, proposal_works), "a proposal's workflow is in three modules: these two complete it"
 
 WORKFLOWS: dict[str, Workflow] = {workflow.id: workflow for workflow in (repair, proposal, budget)}

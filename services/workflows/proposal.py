@@ -20,14 +20,11 @@ from schemas.types.budgets import BudgetReleased
 from schemas.types.cases import CaseEscalated, MessageRefused, TimerFired
 from schemas.types.proposals import (
     DecisionRequested,
-    ProposalAbsorbed,
     ProposalBudgeted,
     ProposalClosed,
     ProposalDropped,
     ProposalEndorsed,
     ProposalForwarded,
-    ProposalMerged,
-    ProposalMergeRequested,
     ProposalRanked,
     ProposalRejected,
     ProposalSubmitted,
@@ -35,7 +32,6 @@ from schemas.types.proposals import (
 from schemas.values import NonNegativeMoney
 from services.workflows.books import Books, money_paid
 from services.workflows.definition import CLOSED, CaseState, Step, Workflow
-from services.workflows.messages import message_in
 from services.workflows.money import as_money, refuse
 
 SUBMITTED = "submitted"
@@ -63,9 +59,6 @@ STEP_OF = {
 
 REMINDERS_MAX = 1000
 """The highest step of an escalation that the schema counts; reminders go on."""
-
-ABSORBED_MAX = 100
-"""Proposals that one may take up."""
 
 
 class ProposalCase(CaseState, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -174,11 +167,9 @@ def forwarded(case: ProposalCase, data: ProposalForwarded, step: Step) -> Propos
     return ask(change(case, state=FORWARDED, level=case.level + 1), following, step)
 
 
-@proposal.on_timer("answer", states=OPEN, to=OPEN)
+@proposal.on_timer("answer", states=[*DELIBERATED, *FUNDED], to="same")
 def not_answered(case: ProposalCase, data: TimerFired, step: Step) -> ProposalCase:
     """Silence: the agency above is told, and may act too. Where nobody is above, the last one is told again."""
-    if case.state == MERGING:
-        return _stay(case, f"{case.merging} did not answer in time.", step)
     last = case.asked[-1]
     above = step.city.parent_of(last)
     while above is not None and above in case.asked:
@@ -199,43 +190,9 @@ def not_answered(case: ProposalCase, data: TimerFired, step: Step) -> ProposalCa
     return case
 
 
-# -- one in another
-
-
-@proposal.on(ProposalMerged, states=DELIBERATED, to=[MERGING])
-def merged(case: ProposalCase, data: ProposalMerged, step: Step) -> ProposalCase:
-    """It is to go on in another: that one is asked first, so that no proposal ends in one that is gone."""
-    step.require_sender(_may_end(case, step), "merging the proposal")
-    if data.into == case.id:
-        raise refuse("same_case", "data.into", "a proposal cannot go on in itself", "Name the other proposal's case.")
-    step.tell(data.into, ProposalMergeRequested(from_case=case.id, title=case.title, reason=data.reason))
-    step.start_timer("answer", _within(case.state, step))
-    return change(case, state=MERGING, merging=data.into, before_merging=case.state, asked=(step.sender,))
-
-
-@proposal.on(ProposalMergeRequested, states=[*DELIBERATED, BUDGETED], to="same")
-def absorbs(case: ProposalCase, data: ProposalMergeRequested, step: Step) -> ProposalCase:
-    """Another goes on in this one."""
-    if len(case.absorbed) >= ABSORBED_MAX:
-        raise refuse("case_full", "subject", f"it has taken up {ABSORBED_MAX} proposals", "Merge it into another.")
-    step.tell(data.from_case, ProposalAbsorbed(from_case=case.id, title=case.title))
-    absorbed = case.absorbed if data.from_case in case.absorbed else (*case.absorbed, data.from_case)
-    return change(case, absorbed=absorbed)
-
-
-@proposal.on(ProposalAbsorbed, states=[MERGING], to=[CLOSED])
-def gone_on(case: ProposalCase, data: ProposalAbsorbed, step: Step) -> ProposalCase:
-    """The other has taken it up: this one ends."""
-    back = change(case, state=case.before_merging)
-    return close(back, "merged", case.asked[-1], step, reason=f"It goes on in {data.from_case}: {data.title}")
-
-
-@proposal.on(MessageRefused, states=OPEN, to=OPEN)
+@proposal.on(MessageRefused, states=[*DELIBERATED, *FUNDED], to="same")
 def refused_elsewhere(case: ProposalCase, data: MessageRefused, step: Step) -> ProposalCase:
-    """Another case could not take what this one told it: a merge is off. The rest changes nothing here."""
-    message = message_in(data)
-    if case.state == MERGING and isinstance(message, ProposalMergeRequested) and data.from_case == case.merging:
-        return _stay(case, f"{data.from_case} could not take it up: {data.reason}", step)
+    """A case that this one told something could not take it: nothing changes here."""
     return case
 
 
@@ -245,14 +202,14 @@ def refused_elsewhere(case: ProposalCase, data: MessageRefused, step: Step) -> P
 @proposal.on(ProposalRejected, states=DELIBERATED, to=[CLOSED])
 def rejected(case: ProposalCase, data: ProposalRejected, step: Step) -> ProposalCase:
     """Whose turn it is says no."""
-    step.require_sender(_may_end(case, step), "rejecting the proposal")
+    step.require_sender(may_end(case, step), "rejecting the proposal")
     return close(case, "rejected", step.sender, step, reason=data.reason)
 
 
 @proposal.on(ProposalDropped, states=[*DELIBERATED, *FUNDED], to=[CLOSED])
 def dropped(case: ProposalCase, data: ProposalDropped, step: Step) -> ProposalCase:
     """It is given up. What contracts bind is settled first; what is left of the money goes back."""
-    step.require_sender((*_may_end(case, step), case.submitted_by), "dropping the proposal")
+    step.require_sender((*may_end(case, step), case.submitted_by), "dropping the proposal")
     books = case.books
     if books is not None and (books.live or not books.settled):
         live = ", ".join(contract.id for contract in books.contracts if not contract.terminated or not contract.settled)
@@ -264,13 +221,18 @@ def dropped(case: ProposalCase, data: ProposalDropped, step: Step) -> ProposalCa
 # -- money comes
 
 
-@proposal.on(ProposalBudgeted, states=[AWAITING_BUDGET, *FUNDED[:4]], to=[BUDGETED, *FUNDED[:4]])
+@proposal.on(ProposalBudgeted, states=[AWAITING_BUDGET], to=[BUDGETED])
 def budgeted(case: ProposalCase, data: ProposalBudgeted, step: Step) -> ProposalCase:
-    """A budget line has set money aside: the first time somebody may begin, later there is more of it."""
-    books = (case.books or Books(currency=data.amount.currency)).fund(data.from_case, data.amount)
-    if case.state != AWAITING_BUDGET:
-        return change(case, books=books)
+    """A budget line has set money aside: somebody may begin."""
+    books = Books(currency=data.amount.currency).fund(data.from_case, data.amount)
     return ask(change(case, state=BUDGETED, books=books, executor=data.agency), data.agency, step)
+
+
+@proposal.on(ProposalBudgeted, states=FUNDED[:4], to="same")
+def more_budgeted(case: ProposalCase, data: ProposalBudgeted, step: Step) -> ProposalCase:
+    """There is more money."""
+    assert case.books is not None
+    return change(case, books=case.books.fund(data.from_case, data.amount))
 
 
 # -- the steps that several of these take
@@ -310,7 +272,7 @@ def close(case: ProposalCase, outcome: str, agency: str, step: Step, *, reason: 
 
 
 def _request(case: ProposalCase, agency: str, step: Step, reason: str | None) -> None:
-    decide_by = step.start_timer("answer", _within(case.state, step))
+    decide_by = step.start_timer("answer", within(case.state, step))
     step.emit(
         DecisionRequested(
             agency=agency,
@@ -327,7 +289,7 @@ def _request(case: ProposalCase, agency: str, step: Step, reason: str | None) ->
     )
 
 
-def _within(state: str, step: Step) -> timedelta:
+def within(state: str, step: Step) -> timedelta:
     proposals = step.city.proposals
     if proposals is None:
         problem = f"{step.city.id} takes no proposals any more"
@@ -335,15 +297,7 @@ def _within(state: str, step: Step) -> timedelta:
     return proposals.within[STEP_OF[state]]
 
 
-def _may_end(case: ProposalCase, step: Step) -> tuple[str, ...]:
+def may_end(case: ProposalCase, step: Step) -> tuple[str, ...]:
     """Who may end it: whose turn it is, and the city's office for proposals."""
     proposals = step.city.proposals
     return (*case.asked, proposals.office) if proposals is not None else case.asked
-
-
-def _stay(case: ProposalCase, reason: str, step: Step) -> ProposalCase:
-    """It does not go on in the other: it is where it was, and whoever meant to merge it is asked anew."""
-    case = change(case, state=case.before_merging, merging="", before_merging="")
-    assert step.city.proposals is not None
-    agency = case.offices[case.level] if case.state != AWAITING_BUDGET else step.city.proposals.finance
-    return ask(case, agency, step, reason=f"The merge is off. {reason}")

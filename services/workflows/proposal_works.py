@@ -48,18 +48,19 @@ def planned(case: ProposalCase, data: ContractingPlanning, step: Step) -> Propos
     return case
 
 
-@proposal.on(ContractingTender, states=[BUDGETED, PROCUREMENT, IN_WORKS], to=[PROCUREMENT, IN_WORKS])
+@proposal.on(ContractingTender, states=[BUDGETED], to=[PROCUREMENT])
 def tendered(case: ProposalCase, data: ContractingTender, step: Step) -> ProposalCase:
     """Suppliers are asked for offers, for no more than there is."""
     _require_executor(case, step)
-    books = _books(case)
-    if data.value is not None:
-        amount = require_currency(data.value, books.currency, "data.value", "the proposal's budget")
-        fix = "Let finance allocate more first."
-        left = books.given - books.bound
-        require_within(amount, left, books.currency, "data.value", "what the proposal's budget has left", fix)
-    if case.state == BUDGETED:
-        return ask(change(case, state=PROCUREMENT), case.executor, step)
+    _require_affordable(_books(case), data)
+    return ask(change(case, state=PROCUREMENT), case.executor, step)
+
+
+@proposal.on(ContractingTender, states=[PROCUREMENT, IN_WORKS], to="same")
+def tendered_again(case: ProposalCase, data: ContractingTender, step: Step) -> ProposalCase:
+    """Once more, or for another part of it. It changes no deadline."""
+    _require_executor(case, step)
+    _require_affordable(_books(case), data)
     return case
 
 
@@ -139,22 +140,30 @@ def registered(case: ProposalCase, data: AssetRegistered, step: Step) -> Proposa
 def _where_it_is(case: ProposalCase, step: Step) -> ProposalCase:
     """The state that the books tell, and whoever it waits for asked, where that has changed."""
     books = _books(case)
-    if not books.live:
-        state = PROCUREMENT
-    elif not books.built:
-        state = IN_WORKS
-    else:
-        state = PAID if books.settled else COMPLETED
-    if state == case.state:
-        return case
+    before = case.state
     assert step.city.proposals is not None
-    agency = case.executor if state in (PROCUREMENT, IN_WORKS) else step.city.proposals.finance
-    return ask(change(case, state=state), agency, step)
+    finance = step.city.proposals.finance
+    if not books.live:
+        return case if before == PROCUREMENT else ask(change(case, state=PROCUREMENT), case.executor, step)
+    if not books.built:
+        return case if before == IN_WORKS else ask(change(case, state=IN_WORKS), case.executor, step)
+    if not books.settled:
+        return case if before == COMPLETED else ask(change(case, state=COMPLETED), finance, step)
+    return case if before == PAID else ask(change(case, state=PAID), finance, step)
 
 
 def _books(case: ProposalCase) -> Books:
     assert case.books is not None, "a proposal in these states has a budget"
     return case.books
+
+
+def _require_affordable(books: Books, data: ContractingTender) -> None:
+    if data.value is None:
+        return
+    amount = require_currency(data.value, books.currency, "data.value", "the proposal's budget")
+    left = books.given - books.bound
+    fix = "Let finance allocate more first."
+    require_within(amount, left, books.currency, "data.value", "what the proposal's budget has left", fix)
 
 
 def _executors(case: ProposalCase) -> tuple[str, ...]:

@@ -6,7 +6,9 @@ Lines and proposals lie in several partitions here, and which of them reads on w
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -25,7 +27,7 @@ from schemas.types.budgets import (
     BudgetTransferReceived,
     BudgetTransferred,
 )
-from schemas.types.cases import MessageRefused
+from schemas.types.cases import CaseEscalated, MessageRefused
 from schemas.types.contracting import (
     ContractingAmendment,
     ContractingAward,
@@ -146,6 +148,17 @@ def test_a_line_closes_when_no_proposal_holds_money_of_it() -> None:
     assert found.case(LINE).state == CLOSED
 
 
+def test_a_line_that_stands_open_after_its_year_is_put_to_its_keeper_again_and_again() -> None:
+    found = Musrenbang().budgeted(200)
+    found.wait(timedelta(days=402))
+    assert [up for up in found.sent(CaseEscalated) if "budget line" in up.reason] == []
+    found.wait(timedelta(days=200))
+    told = [up for up in found.sent(CaseEscalated) if "1 proposals hold money of it" in up.reason]
+    assert [(up.from_agency, up.to_agency, up.step) for up in told] == [
+        (FINANCE, "city-secretariat", step) for step in (1, 2, 3)
+    ]
+
+
 def test_a_line_that_has_had_too_many_references_says_so() -> None:
     found = Musrenbang().line(ceiling=10_000, appropriation=10_000)
     for number in range(REFERENCES_MAX + 1):
@@ -166,8 +179,10 @@ _few = st.integers(1, 4)
 Said = tuple[str, EventData, str]
 
 
-def _saying(agency: str, make: Callable[..., EventData], subject: st.SearchStrategy[str], *parts: object) -> object:
-    return st.builds(lambda to, *made: (agency, make(*made), to), subject, *parts)  # type: ignore[arg-type]
+def _saying(
+    agency: str, make: Callable[..., EventData], subject: st.SearchStrategy[str], *parts: st.SearchStrategy[Any]
+) -> st.SearchStrategy[Said]:
+    return st.builds(lambda to, *made: (agency, make(*made), to), subject, *parts)
 
 
 events: st.SearchStrategy[Said] = st.one_of(
