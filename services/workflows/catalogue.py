@@ -8,6 +8,7 @@ from services.workflows.definition import Workflow
 from services.workflows.proposal import proposal
 from services.workflows.repair import repair
 
-assert (proposal_merging, proposal_works), "a proposal's workflow is in three modules: these two complete it"
+COMPLETED_BY = (proposal_merging, proposal_works)
+"""The modules that a proposal's workflow goes on in: importing them completes it."""
 
 WORKFLOWS: dict[str, Workflow] = {workflow.id: workflow for workflow in (repair, proposal, budget)}
