@@ -229,7 +229,8 @@ def _resolved(file: _File, path: Path, environment: Mapping[str, str]) -> Adapte
 def _named(keys: Mapping[str, Any], what: str, where: str, problems: list[str]) -> Named | None:
     """The source or target that these keys describe; notes what is wrong with them."""
     keys = dict(keys)
-    kind, name = keys.pop("kind", None), keys.pop("name", keys.get("kind"))
+    kind = keys.pop("kind", None)
+    name = keys.pop("name", kind)
     if not isinstance(kind, str):
         problems.append(f'{where}.{what}: the key "kind" is missing. Add it, such as kind = "sql".')
         return None

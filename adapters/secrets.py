@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from schemas.failures import Misconfigured
@@ -15,6 +15,36 @@ KEY_BYTES_MIN = 24
 
 class WrongSecret(Misconfigured):
     """A secret that is missing, stated twice, or too weak. The sentence never contains it."""
+
+
+class AnySecret(Mapping[str, str]):
+    """An environment in which every variable is set, for a check without connections: secrets may be elsewhere."""
+
+    PLACEHOLDER = "sqlite:///placeholder-for-a-secret-that-is-not-here.sqlite3"
+    """Long enough for a token and a secret, and an address where a database's is wanted. Nothing is ever opened."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.absent: list[str] = []
+        """Variables and files that were asked for and are not there."""
+
+    def __getitem__(self, name: str) -> str:
+        return self._environment.get(name) or self.placeholder(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._environment)
+
+    def __len__(self) -> int:
+        return len(self._environment)
+
+    def __contains__(self, name: object) -> bool:
+        return True
+
+    def placeholder(self, name: str) -> str:
+        """What stands for the secret; notes that it is absent."""
+        if name not in self.absent:
+            self.absent.append(name)
+        return self.PLACEHOLDER
 
 
 def read_secret(section: Strict, name: str, folder: Path, environment: Mapping[str, str]) -> str:
@@ -39,6 +69,8 @@ def read_secret(section: Strict, name: str, folder: Path, environment: Mapping[s
         try:
             return path.read_text(encoding="utf-8").strip()
         except (OSError, ValueError) as error:
+            if isinstance(environment, AnySecret):
+                return environment.placeholder(value)
             raise WrongSecret(f"{key} names {path}, which cannot be read: {error}.") from error
     return str(value)
 

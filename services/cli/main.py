@@ -14,6 +14,7 @@ EXIT_FAILED = 1
 
 def _all_commands() -> typer.Typer:
     from services.cli import (
+        adapter,
         case,
         city,
         demo,
@@ -53,6 +54,7 @@ def _all_commands() -> typer.Typer:
     app.add_typer(city.app, name="city", rich_help_panel=build)
     app.add_typer(workflow.app, name="workflow", rich_help_panel=build)
     app.add_typer(new.app, name="new", rich_help_panel=build)
+    app.add_typer(adapter.app, name="adapter", rich_help_panel=build)
     return app
 
 

@@ -103,3 +103,12 @@ def test_a_weak_signing_secret_is_refused(tmp_path: Path, secret: str, sentence:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match=r"nowhere\.toml: No such file"):
         AdapterConfig.load(tmp_path / "nowhere.toml", {})
+
+
+def test_a_source_or_target_without_a_name_bears_that_of_its_kind(tmp_path: Path) -> None:
+    keys = 'kind = "python"\nhandler = "a:b"\n'
+    config = load(tmp_path, GOOD + f"[[agency.source]]\n{keys}[agency.target]\n{keys}")
+    (agency,) = config.agencies
+    assert [source.name for source in agency.sources] == ["python"]
+    assert agency.target is not None
+    assert agency.target.name == "python"
