@@ -9,11 +9,12 @@ there without being named.
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
+from sqlalchemy import Connection
 from starlette.types import ASGIApp
 
 from adapters.intake import Intake
@@ -22,6 +23,7 @@ from bus.city import City
 from bus.city.problems import nearest
 from bus.database import Database
 from bus.inbox import Arrived
+from schemas.envelope import Event
 from schemas.failures import Misconfigured
 from schemas.strict import Strict
 
@@ -68,6 +70,21 @@ class Source(Protocol):
 
     async def check(self) -> list[str]:
         """What is wrong with the connection, a sentence each; nothing is read or changed."""
+
+
+@runtime_checkable
+class ListeningSource(Source, Protocol):
+    """A source that keeps what became of the agency's cases, to tell whoever asks it."""
+
+    async def open(self) -> None:
+        """Make its tables. Called before anything is stored.
+
+        Raises:
+            DatabaseUnavailable: it is called again.
+        """
+
+    def hear(self, connection: Connection, events: Sequence[Event]) -> None:
+        """See `bus.listening`: what the agency says and hears, in the transaction that stores it."""
 
 
 class Target(Protocol):

@@ -21,7 +21,7 @@ from adapters.delivery import Delivery
 from adapters.http_app import HttpApp
 from adapters.http_source import HttpSource
 from adapters.intake import Intake
-from adapters.kinds import Place, Target, WorkingTarget, source_kind, target_kind
+from adapters.kinds import ListeningSource, Place, Target, WorkingTarget, source_kind, target_kind
 from adapters.ledger import Ledger
 from adapters.schedule import ScheduleSettings
 from adapters.webhook import WebhookTarget, new_session
@@ -112,6 +112,12 @@ class Adapter:
             for agency in config.agencies
             for named in agency.sources
         ]
+        owners = [agency.id for agency in config.agencies for _ in agency.sources]
+        self._listening = [source for source in self.sources if isinstance(source, ListeningSource)]
+        for owner, source in zip(owners, self.sources, strict=True):
+            if isinstance(source, ListeningSource):
+                self.outbox.listeners.add(owner, source.hear)
+                self.inbox.listeners.add(owner, source.hear)
         self._targets: dict[str, Target] = {
             agency.id: target_kind(named.kind).build(named.settings, self._place(agency.id, named, city, folder))
             for agency in config.agencies
@@ -171,6 +177,8 @@ class Adapter:
         while True:
             try:
                 await self._database.start()
+                for source in self._listening:
+                    await source.open()
                 await self.outbox.start(self._agencies)
                 await self.inbox.measure(self._agencies)
                 return
@@ -197,7 +205,11 @@ class Adapter:
 
     def _app(self, deliveries: dict[str, Delivery]) -> HttpApp:
         source = HttpSource(self._intake, self.inbox, deliveries, source_of=self._source_of)
-        mounts = [Mount(*mount) for source in self.sources if (mount := source.mount()) is not None]
+        found = [mount for source in self.sources if (mount := source.mount()) is not None]
+        paths = [path for path, _ in found]
+        if twice := sorted({path for path in paths if paths.count(path) > 1}):
+            raise Misconfigured(f"two sources answer under {twice[0]}: give one of them another path.")
+        mounts = [Mount(*mount) for mount in found]
         others = Starlette(routes=[*health_routes(why_not_ready=lambda: self.problem), *mounts])
         ledger = Ledger(self._database, agency_of=self._agency_of, outbox_keep_seconds=self.config.outbox_keep_seconds)
         routes = [*source.routes(), *ledger.routes()]

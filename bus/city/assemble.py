@@ -30,11 +30,13 @@ from bus.city.model import (
     REPLAY_REQUESTED,
     Agency,
     Area,
+    AttributeValue,
     Bounds,
     Level,
     Proposals,
     Responsibility,
     Service,
+    ServiceAttribute,
     Subscription,
 )
 from bus.city.problems import Problems, nearest
@@ -285,12 +287,25 @@ def _service(entry: ServiceEntry, whole_city: tuple[str, ...], targets: dict[str
         group=entry.group,
         keywords=tuple(entry.keywords),
         type=entry.type,
+        attributes=_attributes(entry),
         responsible=tuple(
             Responsibility(areas=tuple(one.areas or whole_city), agencies=tuple(one.agencies))
             for one in entry.responsible
         ),
         **targets,
     )
+
+
+def _attributes(entry: ServiceEntry) -> tuple[ServiceAttribute, ...]:
+    found = [
+        ServiceAttribute(
+            **one.model_dump(exclude={"order", "values"}),
+            order=one.order or place,
+            values=tuple(AttributeValue(key=value.key, name=value.name) for value in one.values),
+        )
+        for place, one in enumerate(entry.attributes, start=1)
+    ]
+    return tuple(sorted(found, key=lambda attribute: attribute.order))
 
 
 def _durations(entry: TargetsEntry, key: str, problems: Problems) -> dict[str, timedelta]:

@@ -23,12 +23,44 @@ def check_services(draft: Draft, problems: Problems) -> None:
             problems.note(SERVICES, key, "this is no service_code", fix)
         check_text(draft, service.service_name, SERVICES, f"{key}.service_name", problems)
         check_text(draft, service.description, SERVICES, f"{key}.description", problems)
+        _check_attributes(draft, service, key, problems)
         _check_named(draft, service, key, chains, problems)
         _check_owned(draft, service, key, chains, problems)
     general = draft.settings.general_service
     if general is not None and draft.service_codes and general not in draft.service_codes:
         advice = nearest(general, draft.service_codes)
         problems.note(CITY, "general_service", f'there is no service "{general}" in {SERVICES}', advice)
+
+
+def _check_attributes(draft: Draft, service: Service, key: str, problems: Problems) -> None:
+    """What a service asks: codes and places once each, and answers to choose from exactly where there is a list."""
+    codes = [attribute.code for attribute in service.attributes]
+    orders = [attribute.order for attribute in service.attributes]
+    for attribute in service.attributes:
+        where = f'{key}.attributes "{attribute.code}"'
+        if not fits(ServiceCode, attribute.code):
+            fix = "Begin with a letter or digit, go on with letters, digits, dots, hyphens and underscores, 64 at most."
+            problems.note(SERVICES, where, "this is no code", fix)
+        if codes.count(attribute.code) > 1:
+            problems.note(SERVICES, where, "the code stands twice", "Give each attribute a code of its own.")
+        if orders.count(attribute.order) > 1:
+            fix = "Give each attribute a place of its own, or leave order out."
+            problems.note(SERVICES, f"{where}.order", f"the place {attribute.order} is taken twice", fix)
+        is_list = attribute.datatype in ("singlevaluelist", "multivaluelist")
+        if is_list != bool(attribute.values):
+            problem = "a list has no values" if is_list else f"a {attribute.datatype} has values"
+            fix = 'Write values = [{ key = "1", name.en = "One" }] for a list, and for nothing else.'
+            problems.note(SERVICES, f"{where}.values", problem, fix)
+        if attribute.required and not attribute.variable:
+            fix = "Remove required, or variable = false."
+            problems.note(SERVICES, where, "it asks for nothing and is required", fix)
+        keys = [value.key for value in attribute.values]
+        for value in attribute.values:
+            if keys.count(value.key) > 1:
+                problems.note(SERVICES, f"{where}.values", f'the key "{value.key}" stands twice', "Keep one.")
+            check_text(draft, value.name, SERVICES, f"{where}.values.{value.key}", problems)
+        check_text(draft, attribute.description, SERVICES, f"{where}.description", problems)
+        check_text(draft, attribute.datatype_description, SERVICES, f"{where}.datatype_description", problems)
 
 
 def _check_named(

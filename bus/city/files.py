@@ -149,6 +149,27 @@ class TargetsEntry(Strict):
     rate_within: str | None = None
 
 
+class AttributeValueEntry(Strict):
+    """One of `values` of an attribute."""
+
+    key: str
+    name: LocalisedText
+
+
+class AttributeEntry(Strict):
+    """`[[service.attributes]]` in services.toml, in GeoReport v2's words."""
+
+    variable: bool = True
+    code: str
+    datatype: Literal["string", "number", "datetime", "text", "singlevaluelist", "multivaluelist"]
+    required: bool = False
+    order: int | None = Field(default=None, ge=1, le=1000)
+    """None: its place in the list."""
+    description: LocalisedText
+    datatype_description: LocalisedText | None = None
+    values: list[AttributeValueEntry] = []
+
+
 class ServiceEntry(TargetsEntry):
     """`[[service]]` in services.toml."""
 
@@ -158,6 +179,7 @@ class ServiceEntry(TargetsEntry):
     group: str
     keywords: list[str] = []
     type: Literal["realtime", "batch", "blackbox"] = "realtime"
+    attributes: list[AttributeEntry] = Field(default=[], max_length=50)
     responsible: list[ResponsibleEntry] = Field(min_length=1)
 
 

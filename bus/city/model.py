@@ -127,6 +127,29 @@ class Responsibility(Strict):
     agencies: tuple[str, ...]
 
 
+class AttributeValue(Strict):
+    """One answer that a list lets the citizen choose."""
+
+    key: str
+    name: LocalisedText
+
+
+class ServiceAttribute(Strict):
+    """One further question that a service asks, in the words of GeoReport v2's service definition."""
+
+    variable: bool = True
+    """False: it only tells something, in its description, and asks for nothing."""
+    code: str
+    datatype: Literal["string", "number", "datetime", "text", "singlevaluelist", "multivaluelist"]
+    required: bool = False
+    order: int
+    """From 1, each once in its service."""
+    description: LocalisedText
+    datatype_description: LocalisedText | None = None
+    values: tuple[AttributeValue, ...] = ()
+    """Of a list, and of nothing else."""
+
+
 class Service(Strict):
     """One kind of public service, with Open311's `service_code`, who provides it and within what time."""
 
@@ -137,6 +160,8 @@ class Service(Strict):
     keywords: tuple[str, ...] = ()
     type: Literal["realtime", "batch", "blackbox"] = "realtime"
     """Open311's `type`: how soon a request's id is known."""
+    attributes: tuple[ServiceAttribute, ...] = ()
+    """What else it asks, in the order of asking."""
     responsible: tuple[Responsibility, ...] = Field(min_length=1)
     acknowledge_within: timedelta
     resolve_within: timedelta

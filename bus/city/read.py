@@ -20,6 +20,8 @@ from bus.city.files import (
     AgencyEntry,
     AgencyForEachEntry,
     AreaRow,
+    AttributeEntry,
+    AttributeValueEntry,
     BoundsEntry,
     CityEntry,
     LevelEntry,
@@ -37,11 +39,13 @@ CITY, AREAS, AGENCIES, SERVICES = "city.toml", "areas.csv", "agencies.toml", "se
 
 _NESTED: dict[str, type[BaseModel]] = {
     "approval_threshold": MoneyEntry,
+    "attributes": AttributeEntry,
     "bounds": BoundsEntry,
     "level": LevelEntry,
     "proposals": ProposalsEntry,
     "responsible": ResponsibleEntry,
     "subscribes": SubscriptionEntry,
+    "values": AttributeValueEntry,
 }
 """Which shape lies under a key, to name the nearest key that it has."""
 

@@ -30,6 +30,7 @@ from bus.inbox.rows import (
     store_positions,
 )
 from bus.inbox.views import Depth, depths
+from bus.listening import Listeners
 from bus.logs import get_logger
 from bus.outbox.rows import mark_rejected
 from bus.records import Record
@@ -66,6 +67,8 @@ class Inbox:
         self.database = database
         self.waiting: Counter[str] = Counter()
         """Events that the agency's system has not taken, by agency."""
+        self.listeners = Listeners()
+        """Who hears of what is stored, in the transaction that stores it."""
         self._cases = cases
         self._agency_of = agency_of
         self._source_of = source_of
@@ -111,6 +114,7 @@ class Inbox:
             learned = self._cases.news(events)
             store_cases(connection, learned)
             mark_rejected(connection, rejections)
+            self.listeners.tell(connection, events)
             store_positions(connection, positions)
             return new, learned
 

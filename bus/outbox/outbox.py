@@ -19,6 +19,7 @@ from bus import metrics
 from bus.agency_tables import OUTBOX_SEQUENCE, outbox, outbox_positions
 from bus.cases import KnownCases, Learned, store_cases
 from bus.database import Database
+from bus.listening import Listeners
 from bus.outbox.rows import Receipt, Submission, insert_submissions
 from schemas.envelope import Event
 from schemas.failures import Refused, Retryable
@@ -48,6 +49,8 @@ class Outbox:
         self.database = database
         self.waiting: Counter[str] = Counter()
         """Events that wait for Kafka, by agency, as far as this process knows."""
+        self.listeners = Listeners()
+        """Who hears of what is stored, in the transaction that stores it."""
         self._cases = cases
         self._rows_max = rows_max
         self._clock = clock
@@ -107,13 +110,15 @@ class Outbox:
         self, submissions: Sequence[Submission], connection: Connection
     ) -> tuple[list[list[Receipt] | Refused], Learned]:
         outcomes = insert_submissions(connection, submissions)
-        learned = self._cases.news(
+        stored = [
             (submission.agency, event)
             for submission, outcome in zip(submissions, outcomes, strict=True)
             if not isinstance(outcome, Refused)
             for event in submission.events
-        )
+        ]
+        learned = self._cases.news(stored)
         store_cases(connection, learned)
+        self.listeners.tell(connection, stored)
         return outcomes, learned
 
     def _answer(
