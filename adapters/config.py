@@ -17,6 +17,7 @@ from typing import Annotated, Any
 from pydantic import Field, SerializeAsAny, StringConstraints, ValidationError
 
 from adapters.kinds import source_kind, target_kind
+from adapters.reach import Reach
 from adapters.secrets import WrongSecret, read_secret, signing_key
 from bus.city.problems import nearest
 from schemas.failures import Misconfigured
@@ -41,6 +42,14 @@ class WebhookConfig(Strict):
     """The environment variable that holds the secret."""
     secret_file: str | None = None
     """The file that holds the secret."""
+    allow_private: bool | tuple[str, ...] = ()
+    """Hosts, addresses and networks that may be called though they are not of the internet, such as
+    `["works.internal", "10.2.0.0/16"]`; or true for this machine and all private networks."""
+    allow_http: bool = False
+    """Call an `http` URL, where anybody on the way can read what is said. A loopback address that `allow_private`
+    names needs no such leave."""
+    ca_file: str | None = None
+    """A file of certificates (PEM) that are believed instead of the system's: those of the agency's own authority."""
     timeout_seconds: float = Field(default=30.0, gt=0, le=600)
     """How long one call may take."""
     concurrency_max: int = Field(default=16, ge=1, le=1000)
@@ -104,6 +113,9 @@ class Webhook(Strict):
     url: str
     key: bytes = Field(repr=False)
     """What the calls are signed with."""
+    allow_private: bool | tuple[str, ...] = ()
+    allow_http: bool = False
+    ca_file: str | None = None
     timeout_seconds: float = 30.0
     concurrency_max: int = 16
     tries_max: int = 8
@@ -175,7 +187,7 @@ def _resolved(file: _File, path: Path, environment: Mapping[str, str]) -> Adapte
                 raise WrongSecret(
                     f"token has {len(token)} characters, fewer than {TOKEN_CHARACTERS_MIN}. Use a longer one."
                 )
-            webhook = _webhook(agency.webhook, folder, environment) if agency.webhook else None
+            webhook = _webhook(agency.webhook, where, folder, environment, problems) if agency.webhook else None
         except WrongSecret as error:
             problems.append(f"{where}: {error}")
             continue
@@ -247,9 +259,14 @@ def _named(keys: Mapping[str, Any], what: str, where: str, problems: list[str]) 
     return None
 
 
-def _webhook(config: WebhookConfig, folder: Path, environment: Mapping[str, str]) -> Webhook:
-    kept = config.model_dump(exclude={"secret", "secret_env", "secret_file"})
-    return Webhook(key=signing_key(read_secret(config, "secret", folder, environment)), **kept)
+def _webhook(
+    config: WebhookConfig, where: str, folder: Path, environment: Mapping[str, str], problems: list[str]
+) -> Webhook:
+    kept = config.model_dump(exclude={"secret", "secret_env", "secret_file", "ca_file"})
+    reach = Reach(config.url, allow_private=config.allow_private, allow_http=config.allow_http)
+    problems += [f"{where}.webhook.{problem}" for problem in reach.problems()]
+    key = signing_key(read_secret(config, "secret", folder, environment))
+    return Webhook(key=key, ca_file=str(folder / config.ca_file) if config.ca_file else None, **kept)
 
 
 def _database_url(section: AdapterSection, folder: Path, environment: Mapping[str, str]) -> str:

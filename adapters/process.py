@@ -24,7 +24,7 @@ from adapters.intake import Intake
 from adapters.kinds import ListeningSource, Place, Target, WorkingTarget, source_kind, target_kind
 from adapters.ledger import Ledger
 from adapters.schedule import ScheduleSettings
-from adapters.webhook import WebhookTarget, new_session
+from adapters.webhook import WebhookTarget
 from bus.agency_tables import NAME, TABLES, VERSION
 from bus.backoff import Backoff
 from bus.cases import KnownCases
@@ -138,35 +138,38 @@ class Adapter:
     async def running(self) -> AsyncIterator[tuple[int, list[asyncio.Task[None]]]]:
         """Run while the block does; gives the port and the tasks, whose failure is the adapter's."""
         await self._open()
+        webhooks: dict[str, WebhookTarget] = {}
         try:
-            async with new_session() as session:
-                deliveries = {
-                    agency.id: self._delivery(agency, WebhookTarget(agency.webhook, session))
-                    for agency in self.config.agencies
-                    if agency.webhook is not None
-                }
-                deliveries |= {
-                    id: Delivery(id, self.inbox, target, concurrency_max=TARGET_CALLS_MAX)
-                    for id, target in self._targets.items()
-                }
-                async with serving(self._app(deliveries), host=self.config.host, port=self.config.port) as port:
-                    self.problem = None
-                    work: list[Coroutine[Any, Any, None]] = [
-                        *(relay.run() for relay in self.relays),
-                        self.reader.run(),
-                        *(delivery.run() for delivery in deliveries.values()),
-                        *(source.run() for source in self.sources),
-                        *(target.run() for target in self._targets.values() if isinstance(target, WorkingTarget)),
-                        self._keep_house(),
-                    ]
-                    tasks = [asyncio.create_task(one) for one in work]
-                    try:
-                        yield port, tasks
-                    finally:
-                        for task in tasks:
-                            task.cancel()
-                        await asyncio.gather(*tasks, return_exceptions=True)
+            webhooks |= {agency.id: WebhookTarget(agency.webhook) for agency in self.config.agencies if agency.webhook}
+            deliveries = {
+                agency.id: self._delivery(agency, webhooks[agency.id])
+                for agency in self.config.agencies
+                if agency.id in webhooks
+            }
+            deliveries |= {
+                id: Delivery(id, self.inbox, target, concurrency_max=TARGET_CALLS_MAX)
+                for id, target in self._targets.items()
+            }
+            async with serving(self._app(deliveries), host=self.config.host, port=self.config.port) as port:
+                self.problem = None
+                work: list[Coroutine[Any, Any, None]] = [
+                    *(relay.run() for relay in self.relays),
+                    self.reader.run(),
+                    *(delivery.run() for delivery in deliveries.values()),
+                    *(source.run() for source in self.sources),
+                    *(target.run() for target in self._targets.values() if isinstance(target, WorkingTarget)),
+                    self._keep_house(),
+                ]
+                tasks = [asyncio.create_task(one) for one in work]
+                try:
+                    yield port, tasks
+                finally:
+                    for task in tasks:
+                        task.cancel()
+                    await asyncio.gather(*tasks, return_exceptions=True)
         finally:
+            for webhook in webhooks.values():
+                await webhook.close()
             for target in self._targets.values():
                 await target.close()
             await self._database.stop()

@@ -2,12 +2,14 @@
 
 The body is the CloudEvent in structured mode. The signature is Standard Webhooks 1.0 (`v1,` and HMAC-SHA256 over id,
 timestamp and body), so that the system knows who calls and that nothing was changed; the event id is the idempotency
-key. Redirects are not followed: a secret signature is for one address.
+key. It leaves over https and to addresses of the internet only, unless adapter.toml says otherwise (`reach.py`).
+Redirects are not followed: a secret signature is for one address.
 """
 
 from __future__ import annotations
 
 import hmac
+import ssl
 import time
 from base64 import b64encode
 from collections.abc import Callable
@@ -17,7 +19,9 @@ import aiohttp
 
 from adapters.config import Webhook
 from adapters.outcome import Outcome, judge
+from adapters.reach import AddressRefused, Reach
 from bus.inbox import Arrived
+from schemas.failures import Misconfigured
 from schemas.structured import STRUCTURED_CONTENT_TYPE
 
 ANSWER_BYTES_MAX = 65_536
@@ -26,27 +30,37 @@ ANSWER_BYTES_MAX = 65_536
 SAID_CHARACTERS_MAX = 300
 
 
-def new_session() -> aiohttp.ClientSession:
-    """The HTTP client of one process: connections are kept, cookies and proxies of the environment are not."""
-    return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30, ttl_dns_cache=60),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        auto_decompress=False,
-        trust_env=False,
-        headers={"User-Agent": "Subak", "Content-Type": STRUCTURED_CONTENT_TYPE},
-    )
-
-
 class WebhookTarget:
-    """One agency's webhook."""
+    """One agency's webhook, with connections of its own: each agency states for itself where calls may go."""
 
-    def __init__(
-        self, webhook: Webhook, session: aiohttp.ClientSession, *, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, webhook: Webhook, *, clock: Callable[[], float] = time.time) -> None:
+        """Within a running event loop.
+
+        Raises:
+            Misconfigured: the file of certificates cannot be read.
+        """
         self._webhook = webhook
-        self._session = session
         self._clock = clock
         self._timeout = aiohttp.ClientTimeout(total=webhook.timeout_seconds)
+        reach = Reach(webhook.url, allow_private=webhook.allow_private, allow_http=webhook.allow_http)
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=0,
+                keepalive_timeout=30,
+                ttl_dns_cache=60,
+                socket_factory=reach.socket,
+                ssl=_trust(webhook.ca_file),
+            ),
+            # Neither cookies nor proxies of the environment: a call depends on adapter.toml alone.
+            cookie_jar=aiohttp.DummyCookieJar(),
+            auto_decompress=False,
+            trust_env=False,
+            headers={"User-Agent": "Subak", "Content-Type": STRUCTURED_CONTENT_TYPE},
+        )
+
+    async def close(self) -> None:
+        """Let the connections go."""
+        await self._session.close()
 
     async def call(self, event: Arrived) -> Outcome:
         """POST the event; never raises for what the system or the network does."""
@@ -67,6 +81,9 @@ class WebhookTarget:
                 )
         except TimeoutError:
             return Outcome("away", f"the system gave no answer within {self._webhook.timeout_seconds:g} s")
+        except aiohttp.ClientConnectorError as error:
+            why = str(error.os_error) if isinstance(error.os_error, AddressRefused) else str(error)
+            return Outcome("away", f"the system cannot be reached: {why}"[:500])
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return Outcome("away", f"the system cannot be reached: {type(error).__name__}: {error}"[:500])
 
@@ -80,3 +97,15 @@ def signed_headers(key: bytes, event_id: str, timestamp: int, body: bytes) -> di
         "webhook-signature": "v1," + b64encode(signature).decode(),
         "Idempotency-Key": event_id,
     }
+
+
+def _trust(ca_file: str | None) -> ssl.SSLContext | bool:
+    """Whose certificates are believed: those of the system, or the ones in a file."""
+    if ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise Misconfigured(
+            f"webhook.ca_file: {ca_file} holds no certificates in PEM that can be read: {error}."
+        ) from error

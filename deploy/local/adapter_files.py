@@ -48,6 +48,7 @@ class AdapterFile:
                     "  [agency.webhook]",
                     f'  url = "{self.webhooks[agency]}"',
                     f'  secret = "{self.secret}"',
+                    '  allow_private = ["127.0.0.1"]',  # all of a local city is on this machine
                     "  retry_seconds_max = 5",
                 ]
         self.path.parent.mkdir(parents=True, exist_ok=True)

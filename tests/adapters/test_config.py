@@ -44,7 +44,7 @@ def test_one_process_serves_many_agencies_each_with_its_own_token(tmp_path: Path
 
 
 def test_a_secret_is_never_shown(tmp_path: Path) -> None:
-    config = load(tmp_path, GOOD + '[agency.webhook]\nurl = "http://a.example/e"\nsecret = "' + "s" * 24 + '"\n')
+    config = load(tmp_path, GOOD + '[agency.webhook]\nurl = "https://a.example/e"\nsecret = "' + "s" * 24 + '"\n')
     assert "0123456789abcdef" not in repr(config)
     assert "s" * 24 not in repr(config)
 
@@ -97,7 +97,7 @@ def test_an_agency_that_stands_twice_is_refused(tmp_path: Path) -> None:
 )
 def test_a_weak_signing_secret_is_refused(tmp_path: Path, secret: str, sentence: str) -> None:
     with pytest.raises(Misconfigured, match=sentence):
-        load(tmp_path, GOOD + f'[agency.webhook]\nurl = "http://a.example/e"\nsecret = "{secret}"\n')
+        load(tmp_path, GOOD + f'[agency.webhook]\nurl = "https://a.example/e"\nsecret = "{secret}"\n')
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -67,6 +67,7 @@ accept_new_outbox = true
   [agency.webhook]
   url = "{webhook}"
   secret = "{SECRET}"
+  allow_private = ["127.0.0.1"]
   retry_seconds_first = 0.05
   retry_seconds_max = 1
 """

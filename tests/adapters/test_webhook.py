@@ -10,26 +10,19 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
 
-import aiohttp
 import pytest
 from aiohttp import web
 
 from adapters.config import Webhook
 from adapters.outcome import Outcome, judge
 from adapters.secrets import signing_key
-from adapters.webhook import WebhookTarget, new_session, signed_headers
+from adapters.webhook import WebhookTarget, signed_headers
 from bus.inbox import Arrived
 from deploy.simulation.signature import problem_with
 
 KEY = bytes(range(32))
 ATTRIBUTES = '{"id":"e-1","type":"subak.request.commented.v1","subject":"s"}'
 EVENT = Arrived(1, "s", "e-1", ATTRIBUTES, '{"text":"Tersumbat — masih"}'.encode())
-
-
-@pytest.fixture
-async def session() -> AsyncIterator[aiohttp.ClientSession]:
-    async with new_session() as session:
-        yield session
 
 
 Handler = Callable[[web.Request], Any]
@@ -59,11 +52,22 @@ def answering(status: int, *, body: str = "", **headers: str) -> Handler:
     return handler
 
 
-async def call(session: aiohttp.ClientSession, url: str, timeout_seconds: float = 5.0) -> Outcome:
-    return await WebhookTarget(Webhook(url=url, key=KEY, timeout_seconds=timeout_seconds), session).call(EVENT)
+async def call(url: str, timeout_seconds: float = 5.0) -> Outcome:
+    async with calling(url, timeout_seconds=timeout_seconds) as target:
+        return await target.call(EVENT)
 
 
-async def test_the_system_gets_the_event_whole_and_can_prove_who_sent_it(session: aiohttp.ClientSession) -> None:
+@asynccontextmanager
+async def calling(url: str, **keys: Any) -> AsyncIterator[WebhookTarget]:
+    """A target that may call this machine, unless `keys` say otherwise."""
+    target = WebhookTarget(Webhook.model_validate({"url": url, "key": KEY, "allow_private": ("127.0.0.1",)} | keys))
+    try:
+        yield target
+    finally:
+        await target.close()
+
+
+async def test_the_system_gets_the_event_whole_and_can_prove_who_sent_it() -> None:
     got: list[tuple[dict[str, str], bytes]] = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -71,7 +75,7 @@ async def test_the_system_gets_the_event_whole_and_can_prove_who_sent_it(session
         return web.Response(status=204)
 
     async with system(handler) as url:
-        assert await call(session, url) == Outcome("delivered")
+        assert await call(url) == Outcome("delivered")
     headers, body = got[0]
     assert headers["Content-Type"] == "application/cloudevents+json"
     assert headers["webhook-id"] == headers["Idempotency-Key"] == "e-1"
@@ -98,29 +102,25 @@ def test_the_signature_is_that_of_the_standards_own_example() -> None:
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-async def test_any_2xx_means_taken(session: aiohttp.ClientSession, status: int) -> None:
+async def test_any_2xx_means_taken(status: int) -> None:
     async with system(answering(status)) as url:
-        assert (await call(session, url)).kind == "delivered"
+        assert (await call(url)).kind == "delivered"
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 413, 415, 422, 499])
-async def test_a_4xx_is_a_refusal_with_what_the_system_said(session: aiohttp.ClientSession, status: int) -> None:
+async def test_a_4xx_is_a_refusal_with_what_the_system_said(status: int) -> None:
     async with system(answering(status, body="unknown\n ward")) as url:
-        assert await call(session, url) == Outcome("refused", f"the system answered {status}: unknown ward")
+        assert await call(url) == Outcome("refused", f"the system answered {status}: unknown ward")
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
-async def test_what_speaks_of_the_system_and_not_of_the_event_is_no_refusal(
-    session: aiohttp.ClientSession, status: int
-) -> None:
+async def test_what_speaks_of_the_system_and_not_of_the_event_is_no_refusal(status: int) -> None:
     async with system(answering(status, Retry_After="7")) as url:
-        assert await call(session, url) == Outcome("away", f"the system answered {status}", 7.0)
+        assert await call(url) == Outcome("away", f"the system answered {status}", 7.0)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-async def test_a_redirect_is_not_followed_and_nothing_is_parked_for_it(
-    session: aiohttp.ClientSession, status: int
-) -> None:
+async def test_a_redirect_is_not_followed_and_nothing_is_parked_for_it(status: int) -> None:
     called: list[str] = []
 
     async def handler(request: web.Request) -> web.Response:
@@ -128,30 +128,30 @@ async def test_a_redirect_is_not_followed_and_nothing_is_parked_for_it(
         return web.Response(status=status, headers={"Location": "/elsewhere"})
 
     async with system(handler) as url:
-        outcome = await call(session, url)
+        outcome = await call(url)
     assert called == ["/events"]
     assert outcome.kind == "away"
     assert "a redirect to /elsewhere, which is not followed. Set webhook.url to its end." in outcome.reason
 
 
-async def test_a_system_that_is_slow_is_waited_for_and_then_away(session: aiohttp.ClientSession) -> None:
+async def test_a_system_that_is_slow_is_waited_for_and_then_away() -> None:
     async def handler(request: web.Request) -> web.Response:
         await asyncio.sleep(30)
         return web.Response()
 
     async with system(handler) as url:
-        assert await call(session, url, 0.2) == Outcome("away", "the system gave no answer within 0.2 s")
+        assert await call(url, 0.2) == Outcome("away", "the system gave no answer within 0.2 s")
 
 
-async def test_a_system_that_is_not_there_is_away(session: aiohttp.ClientSession) -> None:
+async def test_a_system_that_is_not_there_is_away() -> None:
     async with system(answering(200)) as url:
         pass
-    outcome = await call(session, url)
+    outcome = await call(url)
     assert (outcome.kind, outcome.retry_after_seconds) == ("away", None)
     assert outcome.reason.startswith("the system cannot be reached: ")
 
 
-async def test_a_system_that_breaks_off_is_away(session: aiohttp.ClientSession) -> None:
+async def test_a_system_that_breaks_off_is_away() -> None:
     async def garbage(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read(100)
         writer.write(b"HTTP/1.1 banana\r\n\r\n")
@@ -159,12 +159,12 @@ async def test_a_system_that_breaks_off_is_away(session: aiohttp.ClientSession) 
 
     server = await asyncio.start_server(garbage, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
-    assert (await call(session, url)).kind == "away"
+    assert (await call(url)).kind == "away"
     server.close()
     await server.wait_closed()
 
 
-async def test_an_endless_answer_is_not_read_to_its_end(session: aiohttp.ClientSession) -> None:
+async def test_an_endless_answer_is_not_read_to_its_end() -> None:
     async def handler(request: web.Request) -> web.StreamResponse:
         answer = web.StreamResponse(status=400)
         await answer.prepare(request)
@@ -172,12 +172,12 @@ async def test_an_endless_answer_is_not_read_to_its_end(session: aiohttp.ClientS
             await answer.write(b"no " * 10_000)
 
     async with system(handler) as url:
-        outcome = await call(session, url)
+        outcome = await call(url)
     assert outcome.kind == "refused"
     assert len(outcome.reason) <= 500
 
 
-async def test_connections_are_used_again(session: aiohttp.ClientSession) -> None:
+async def test_connections_are_used_again() -> None:
     ports: set[int] = set()
 
     async def handler(request: web.Request) -> web.Response:
@@ -186,9 +186,9 @@ async def test_connections_are_used_again(session: aiohttp.ClientSession) -> Non
         await request.read()
         return web.Response(text="taken")
 
-    async with system(handler) as url:
+    async with system(handler) as url, calling(url) as target:
         for _ in range(10):
-            await call(session, url)
+            await target.call(EVENT)
     assert len(ports) == 1
 
 
