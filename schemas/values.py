@@ -52,6 +52,12 @@ _URL = explain_pattern(
     "a web address",
     "Send an absolute http or https URL in ASCII, other characters percent-encoded, without a user name.",
 )
+_SHA256 = explain_pattern(r"^[0-9a-f]{64}$", "a SHA-256", "Send 64 hexadecimal digits in lower case.")
+_MEDIA_TYPE = explain_pattern(
+    r"^[a-z]+/[a-z0-9][a-z0-9.+-]{0,99}$",
+    "a media type",
+    "Send a type such as image/jpeg, in lower case, and nothing after it.",
+)
 explain_pattern(UUID_PATTERN, "a UUID", "Send a UUID of RFC 9562 in lower case, with hyphens.")
 explain_pattern(AGENCY_ID_PATTERN, "an agency's id", "Send it in kebab case, such as public-works.")
 explain_pattern(
@@ -198,3 +204,22 @@ class Attribute(Strict):
     """Which question, by the service's own code: `DEPTH_CM`."""
     value: Text1000
     """The answer, as text."""
+
+
+class Attachment(Strict):
+    """A photo or document, kept elsewhere: it never travels in an event. Size and hash tell it from any other."""
+
+    url: HttpUrl
+    """Where it is kept. Whoever reads it there holds what comes against `size_bytes` and `sha256`."""
+    media_type: Annotated[str, StringConstraints(pattern=_MEDIA_TYPE, max_length=120)]
+    """What its content is: `image/jpeg`."""
+    size_bytes: Annotated[int, Field(ge=1, le=1_000_000_000)]
+    """How many bytes it has."""
+    sha256: Annotated[str, StringConstraints(pattern=_SHA256, max_length=64)]
+    """The SHA-256 of its bytes, in hexadecimal digits."""
+    name: Personal[Text200] | None = None
+    """The sender's name for it, to show to people. Never a path."""
+
+
+Attachments = Annotated[tuple[Attachment, ...], Field(max_length=20)]
+"""Photos and documents of one event."""

@@ -10,6 +10,7 @@ from schemas.registry import EventData, event_type
 from schemas.values import (
     AgencyId,
     AreaCode,
+    Attachments,
     Attribute,
     HttpUrl,
     Moment,
@@ -53,6 +54,8 @@ class RequestSubmitted(EventData):
     """Who asked, as far as they said."""
     attributes: Annotated[tuple[Attribute, ...], Field(max_length=50)] | None = None
     """Further answers that this service asks for."""
+    attachments: Attachments | None = None
+    """Photos and documents, which are kept elsewhere."""
 
 
 @event_type("subak.request.acknowledged.v1", owner=OWNER)
@@ -91,6 +94,8 @@ class RequestForwarded(EventData):
     """When the silence of the agency is told to its parent."""
     reporter: Reporter | None = None
     """Who asked, as far as they said."""
+    attachments: Attachments | None = None
+    """Photos and documents that came with the request."""
 
 
 @event_type("subak.request.assigned.v1", owner=OWNER, publisher="bus")

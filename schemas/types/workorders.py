@@ -10,6 +10,7 @@ from schemas.registry import EventData, event_type
 from schemas.values import (
     AgencyId,
     AreaCode,
+    Attachments,
     Moment,
     Money,
     Personal,
@@ -97,6 +98,8 @@ class WorkOrderCompleted(EventData):
     """What it cost."""
     status_notes: Text4000 | None = None
     """What the citizen may know about it."""
+    attachments: Attachments | None = None
+    """Photos and documents that show it."""
 
 
 @event_type("subak.workorder.inspected.v1", owner=OWNER)

@@ -424,6 +424,7 @@ def _forward(
             media_url=case.media_url,
             acknowledge_by=acknowledge_by,
             reporter=reporter.reporter if reporter is not None else None,
+            attachments=reporter.attachments if reporter is not None else None,
         ),
         to=agency,
     )
