@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import signal
@@ -107,7 +108,10 @@ def test_stopping_leaves_nothing_and_subak_up_goes_on_with_the_same_addresses_un
     assert not (running.home / "run.json").exists()
 
     command = [sys.executable, "-m", "services.cli", "up", "--city", CITY, "--home", str(home)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as up:
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as up,
+        _ended_after(up),
+    ):
         assert up.stdout is not None
         lines: list[str] = []
         for line in up.stdout:
@@ -129,6 +133,16 @@ def test_stopping_leaves_nothing_and_subak_up_goes_on_with_the_same_addresses_un
     left = [int(process["pid"]) for process in second.processes.values()]
     assert not [pid for pid in left if psutil.pid_exists(pid)]
     assert "Traceback" not in text + rest
+
+
+@contextlib.contextmanager
+def _ended_after(process: subprocess.Popen[str]) -> Iterator[None]:
+    """A test that fails does not wait for ever for a process that nobody ends any more."""
+    try:
+        yield
+    except BaseException:
+        process.send_signal(signal.SIGINT)
+        raise
 
 
 def test_fresh_forgets_all_but_the_right_to_the_home(home: Path) -> None:
