@@ -21,10 +21,13 @@ from bus.city import City, city_path, load_city
 from bus.settings import read_settings
 from bus.topics import in_topic, out_topic
 from schemas.failures import SubakError
+from services.cli.adapter_certify import certify_adapter
 from services.cli.finding import Whereabouts
 from services.cli.showing import console, event_type, say_json
 
 app = typer.Typer(no_args_is_help=True, help="An agency's adapter: begin one, check it, bring in its history.")
+
+app.command("certify")(certify_adapter)
 
 EXIT_WRONG = 1
 
