@@ -25,6 +25,10 @@ from bus.city import City
 from bus.database import Database
 from bus.outbox import Outbox
 from schemas.failures import Misconfigured, SubakError
+from schemas.strict import Strict
+
+HTTP = Named(kind="http", name="http", settings=Strict())
+"""The source that every adapter has: its samples are events, as its system POSTs them."""
 
 CONNECTION_SECONDS_MAX = 30.0
 """How long one source or target may take to say whether it is connected."""
@@ -117,6 +121,7 @@ def check_files(path: Path, city: City, environment: Environment[str, str], now:
             )
             checked.build(agency, named, partial(make, intake))
             checked.add_samples("in", agency, named, city, now)
+        checked.add_samples("in", agency, HTTP, city, now)
         if (target := agency.target) is not None:
             build = target_kind(target.kind).build
             place = checked.place(agency, target, city, environment)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,10 +18,12 @@ from rich.markup import escape
 from adapters.checking import Checked, check_connections, check_files
 from adapters.samples import Sample
 from adapters.secrets import AnySecret
+from adapters.skeleton import SOURCES, TARGETS, write_skeleton
 from bus.city import City, city_path, load_city
+from bus.city.problems import nearest
 from bus.settings import read_settings
 from bus.topics import in_topic, out_topic
-from schemas.failures import SubakError
+from schemas.failures import Misconfigured, SubakError
 from services.cli.adapter_certify import certify_adapter
 from services.cli.finding import Whereabouts
 from services.cli.showing import console, event_type, say_json
@@ -31,6 +34,8 @@ app.command("certify")(certify_adapter)
 
 EXIT_WRONG = 1
 
+_name = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+
 CityOption = Annotated[
     str, typer.Option("--city", help="A city that comes with Subak, or the folder of one. Default: SUBAK_CITY.")
 ]
@@ -40,6 +45,37 @@ AdapterFile = Annotated[Path, typer.Argument(help="The adapter's adapter.toml.",
 @app.callback()
 def _several() -> None:
     """An agency's adapter."""
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="Its name: the agency's id, or another with --agency.")],
+    source: Annotated[str, typer.Option(help=f"How its system speaks: {', '.join(SOURCES)}.")],
+    target: Annotated[str, typer.Option(help=f"How it is told: {', '.join(TARGETS)}.")],
+    directory: Annotated[Path | None, typer.Option(help="Where to. Default: a folder of that name, here.")] = None,
+    agency: Annotated[str, typer.Option(help="The agency's id in the city's agencies.toml. Default: the name.")] = "",
+    city: CityOption = "",
+) -> None:
+    """Begin an adapter: a folder that explains itself, and that passes `check --offline` as it is."""
+    if not _name.fullmatch(name) or len(name) > 64:
+        raise Misconfigured(
+            f'the name {name[:100]!r} is not lower-case letters, digits and "-", such as "water-utility".'
+        )
+    for what, kind, kinds in (("source", source, SOURCES), ("target", target, TARGETS)):
+        if kind not in kinds:
+            raise Misconfigured(f"there is no {what} of kind {kind!r} to begin with. {nearest(kind, kinds)}")
+    city_name = city or read_settings().city
+    found = load_city(city_path(city_name))
+    folder = directory or Path(name)
+    files = write_skeleton(
+        folder, name=name, agency=agency or name, city=found, city_name=city_name, source=source, target=target
+    )
+    out = console()
+    for file in files:
+        out.print(f"wrote {escape(str(file))}")
+    out.print(f"Next: read {escape(str(folder / 'README.md'))}, and try")
+    shown = f" --city {city_name}" if city else ""
+    out.print(f"  subak adapter check {escape(str(folder / 'adapter.toml'))} --offline{escape(shown)}")
 
 
 @app.command()
