@@ -25,6 +25,9 @@ def test_every_sample_is_understood() -> None:
     assert found["ok"], json.dumps(found, indent=2)
 '''
 
+UNMAPPED_SOURCES = frozenset({"http", "open311"})
+"""Sources that take what they are sent in a form of its own: the shared one, or Open311's."""
+
 ARRIVING = "The system puts its CSV or XLSX files into this folder; the adapter moves them to done/ or failed/.\n"
 
 _HEAD = """\
@@ -48,6 +51,14 @@ kind = "files"
 name = "records"
 folder = "arriving"                     # where files arrive
 mapping = "mapping.toml"
+""",
+    "open311": """
+[[agency.source]]
+kind = "open311"                        # answers below http://<listen>/open311/{agency}/v2
+
+  [[agency.source.app]]                 # an app that may write
+  name = "city-app"
+  key_env = "{variable}_APP_KEY"
 """,
     "python": """
 [[agency.source]]
@@ -91,6 +102,8 @@ def readme(name: str, agency: str, title: str, city: str, source: str, target: s
     secrets = [f"{_variable(agency)}_TOKEN"]
     if target == "webhook":
         secrets.append(f"{_variable(agency)}_WEBHOOK_SECRET")
+    if source == "open311":
+        secrets.append(f"{_variable(agency)}_APP_KEY")
     files = [
         ("adapter.toml", "the process: whom it serves, how it is reached, which secrets it needs"),
         *([("mapping.toml", "what a record becomes, and what an event becomes")] if _mapped(source, target) else []),
@@ -170,7 +183,7 @@ def _variable(agency: str) -> str:
 
 
 def _mapped(source: str, target: str) -> bool:
-    return source != "http" or target != "webhook"
+    return source not in UNMAPPED_SOURCES or target != "webhook"
 
 
 def _as(source: str) -> str:

@@ -20,6 +20,7 @@ from schemas.failures import Misconfigured
 SOURCES: Mapping[str, str] = {
     "http": "the system POSTs events in the shared form",
     "files": "the system writes CSV or XLSX files into a folder",
+    "open311": "apps for citizens speak to the adapter as to any Open311 server",
     "python": "a function of your own reads the system",
 }
 """The kinds of source that a folder can begin with, and what each is for."""
@@ -58,7 +59,7 @@ def write_skeleton(
 def _files(
     name: str, agency: str, city: City, city_name: str, source: str, target: str, words: Vocabulary
 ) -> dict[str, str]:
-    reads, writes = source != "http", target != "webhook"
+    reads, writes = source not in texts.UNMAPPED_SOURCES, target != "webhook"
     if reads and not words.says:
         raise Misconfigured(
             f"{agency} publishes nothing that a mapping could begin with: see the city's agencies.toml."
