@@ -23,6 +23,8 @@ class RunFile:
     casebook_url: str
     adapters: dict[str, dict[str, str]] = field(default_factory=dict)
     """Agency id → `url` and `token` of its adapter's HTTP source."""
+    open311: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Agency id → `url` and `api_key` of its Open311 server."""
     processes: dict[str, dict[str, str | int]] = field(default_factory=dict)
     """Process name → `pid` and `url` (of /metrics and /health)."""
 

@@ -10,11 +10,17 @@ import os
 import secrets
 import tomllib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bus.city import City
 from bus.city.model import OPERATIONS
+
+OPEN311_APP = "citizens-app"
+"""The one app of the local city's Open311 server: the citizens' own."""
+
+OPEN311_PER_MINUTE = 1_000_000
+"""No limit to speak of: whoever is on this machine may measure it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +33,17 @@ class AdapterFile:
     tokens: dict[str, str]
     webhooks: dict[str, str]
     secret: str
+    open311_keys: dict[str, str] = field(default_factory=dict)
+    """Agency → the api_key of the apps of its Open311 server."""
 
     @property
     def url(self) -> str:
         """Where its HTTP source is."""
         return f"http://127.0.0.1:{self.port}"
+
+    def open311_url(self, agency: str) -> str:
+        """Where an agency's Open311 server is."""
+        return f"{self.url}/open311/{agency}/v2"
 
     def write(self) -> None:
         """Write it so that only its owner can read it."""
@@ -50,6 +62,17 @@ class AdapterFile:
                     f'  secret = "{self.secret}"',
                     '  allow_private = ["127.0.0.1"]',  # all of a local city is on this machine
                     "  retry_seconds_max = 5",
+                ]
+            if agency in self.open311_keys:
+                lines += [
+                    "  [[agency.source]]",
+                    '  kind = "open311"',
+                    f'  public_url = "{self.open311_url(agency)}"',
+                    f"  reads_per_minute = {OPEN311_PER_MINUTE}",
+                    "    [[agency.source.app]]",
+                    f'    name = "{OPEN311_APP}"',
+                    f'    key = "{self.open311_keys[agency]}"',
+                    f"    requests_per_minute = {OPEN311_PER_MINUTE}",
                 ]
         self.path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -81,7 +104,7 @@ def adapter_files(
     files = []
     for (name, agencies), port in zip(filled.items(), ports([f"adapter-{name}" for name in filled]), strict=True):
         path = folder / f"{name}.toml"
-        known = _known_tokens(path)
+        known, known_keys = _known_secrets(path)
         files.append(
             AdapterFile(
                 name=name,
@@ -90,6 +113,11 @@ def adapter_files(
                 tokens={agency: known.get(agency) or secrets.token_urlsafe(24) for agency in agencies},
                 webhooks={agency: url for agency in agencies if (url := webhook_urls(agency))},
                 secret=webhook_secret,
+                open311_keys={
+                    agency: known_keys.get(agency) or secrets.token_urlsafe(24)
+                    for agency in agencies
+                    if agency == city.citizens_channel
+                },
             )
         )
     return files
@@ -101,8 +129,18 @@ def _rank_of_city(city: City) -> int:
     return next(place for place, found in enumerate(city.levels) if found.id == level)
 
 
-def _known_tokens(path: Path) -> dict[str, str]:
+def _known_secrets(path: Path) -> tuple[dict[str, str], dict[str, str]]:
+    """The tokens, and the api_keys, that an earlier run wrote there, by agency."""
     if not path.is_file():
-        return {}
+        return {}, {}
     found = tomllib.loads(path.read_text(encoding="utf-8"))
-    return {agency["id"]: agency["token"] for agency in found.get("agency", ())}
+    agencies = found.get("agency", ())
+    keys = {
+        agency["id"]: app["key"]
+        for agency in agencies
+        for source in agency.get("source", ())
+        if source.get("kind") == "open311"
+        for app in source.get("app", ())
+        if app.get("name") == OPEN311_APP
+    }
+    return {agency["id"]: agency["token"] for agency in agencies}, keys

@@ -276,6 +276,11 @@ class LocalCity:
                 for file in self._adapters
                 for agency, token in file.tokens.items()
             },
+            open311={
+                agency: {"url": file.open311_url(agency), "api_key": key}
+                for file in self._adapters
+                for agency, key in file.open311_keys.items()
+            },
             processes={
                 spec.name: {"pid": self.supervisor.pid(spec.name) or 0, "url": spec.url} for spec in self._specs
             },

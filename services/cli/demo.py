@@ -146,6 +146,9 @@ def _where_to_look(console: Console, simulated: SimulatedCity) -> None:
     ):
         console.print(f"  [cyan]{prefix}{hint}[/]  [dim]{what}[/]", soft_wrap=True)
     console.print(f"  [cyan]{run.casebook_url}/docs[/]  [dim]the casebook's API[/]", soft_wrap=True)
+    for place in run.open311.values():
+        what = "the citizens' channel, in Open311 (GeoReport v2)"
+        console.print(f"  [cyan]{place['url']}/requests.json[/]  [dim]{what}[/]", soft_wrap=True)
     folder = simulated.local.home / "agency-systems"
     console.print(f"  [cyan]{folder}[/]  [dim]the agencies' own databases, SQLite[/]", soft_wrap=True)
 

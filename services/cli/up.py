@@ -118,6 +118,10 @@ def _where(console: Console, bus: LocalCity, run: RunFile) -> None:
     for where, what in (
         (f"{run.casebook_url}/docs", "the cases' API"),
         (f"{next(iter(run.processes.values()))['url']}/metrics", "measurements, the same at each process"),
+        *(
+            (f"{place['url']}/discovery.xml", "Open311 (GeoReport v2), for citizens' apps")
+            for place in run.open311.values()
+        ),
         (str(bus.home / "run.json"), f"the {len(run.adapters)} agencies' addresses and tokens"),
         (str(bus.home / "logs"), "what each process says"),
     ):

@@ -61,3 +61,12 @@ def test_tokens_stay_from_run_to_run_and_differ_between_agencies(city: City, tmp
 def test_without_a_webhook_the_agency_asks_for_itself(city: City, tmp_path: Path) -> None:
     for file in _files(city, tmp_path, webhook=None):
         assert all(agency.webhook is None for agency in AdapterConfig.load(file.path).agencies)
+
+
+def test_the_citizens_channel_has_an_open311_server_whose_key_stays(city: City, tmp_path: Path) -> None:
+    first, second = _files(city, tmp_path), _files(city, tmp_path)
+    assert [file.open311_keys for file in first] == [file.open311_keys for file in second]
+    (hosting,) = [file for file in first if file.open311_keys]
+    assert set(hosting.open311_keys) == {city.citizens_channel}
+    (agency,) = [agency for agency in AdapterConfig.load(hosting.path).agencies if agency.sources]
+    assert [(source.kind, agency.id) for source in agency.sources] == [("open311", city.citizens_channel)]
