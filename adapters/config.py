@@ -16,6 +16,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, SerializeAsAny, StringConstraints, ValidationError
 
+from adapters.attachments.config import AttachmentsConfig
 from adapters.kinds import source_kind, target_kind
 from adapters.reach import Reach
 from adapters.secrets import WrongSecret, read_secret, signing_key
@@ -100,6 +101,8 @@ class AdapterSection(Strict):
     """How long a relayed event can be asked about (its status), and its id is known again."""
     inbox_keep_seconds: float = Field(default=30 * 86_400, ge=60)
     """How long the content of a delivered event is kept. Its id is kept for ever."""
+    attachments: AttachmentsConfig | None = None
+    """`[adapter.attachments]`: where photos and documents are kept. Without it none are taken."""
 
 
 class _File(Strict):
@@ -153,6 +156,7 @@ class AdapterConfig(Strict):
     outbox_rows_max: int = 1_000_000
     outbox_keep_seconds: float = 7 * 86_400.0
     inbox_keep_seconds: float = 30 * 86_400.0
+    attachments: AttachmentsConfig | None = None
     agencies: tuple[ServedAgency, ...]
 
     @classmethod
@@ -224,6 +228,11 @@ def _resolved(file: _File, path: Path, environment: Mapping[str, str]) -> Adapte
         url = _database_url(file.adapter, folder, environment)
     except WrongSecret as error:
         problems.append(f"adapter: {error}")
+    attachments = file.adapter.attachments
+    try:
+        attachments = attachments.resolved(folder, environment) if attachments else None
+    except WrongSecret as error:
+        problems.append(f"adapter.attachments: {error}")
     if problems:
         raise Misconfigured("\n".join(f"{path}: {problem}" for problem in problems))
     return AdapterConfig(
@@ -234,6 +243,7 @@ def _resolved(file: _File, path: Path, environment: Mapping[str, str]) -> Adapte
         outbox_rows_max=file.adapter.outbox_rows_max,
         outbox_keep_seconds=file.adapter.outbox_keep_seconds,
         inbox_keep_seconds=file.adapter.inbox_keep_seconds,
+        attachments=attachments,
         agencies=tuple(agencies),
     )
 
@@ -289,7 +299,12 @@ def _tuples(value: Any) -> Any:
     return value
 
 
-_SECTIONS: Mapping[str, type[Strict]] = {"adapter": AdapterSection, "agency": AgencyConfig, "webhook": WebhookConfig}
+_SECTIONS: Mapping[str, type[Strict]] = {
+    "adapter": AdapterSection,
+    "agency": AgencyConfig,
+    "attachments": AttachmentsConfig,
+    "webhook": WebhookConfig,
+}
 
 
 def _problems(error: ValidationError, outermost: type[Strict] = _File) -> Iterable[str]:

@@ -7,8 +7,9 @@ on the time they may take. Errors are `{"reasons": [{code, field, problem, fix},
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs
@@ -43,6 +44,10 @@ class Asked:
     headers: Mapping[bytes, bytes]
     query: bytes
     body: bytes = b""
+    receive: Receive | None = None
+    """Where the body comes from, for a route that takes it in parts."""
+    is_read: bool = False
+    """Whether such a body has come to its end."""
 
     def header(self, name: bytes) -> str | None:
         """A header's value, by its name in lower case."""
@@ -70,6 +75,7 @@ class Answer:
     status: int
     body: bytes
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+    content_type: bytes = b"application/json"
 
 
 def answer(status: int, content: Any, *headers: tuple[bytes, bytes]) -> Answer:
@@ -102,6 +108,8 @@ class Route:
     last: str
     names_event: bool
     handle: Handler
+    streams: bool = False
+    """Whether it takes the body in parts, by itself (`body_parts`)."""
 
 
 class HttpApp:
@@ -132,7 +140,7 @@ class HttpApp:
             problem = f"the adapter failed: {type(error).__name__}"
             done = refusal(500, Reason("failed", "request", problem, "Send it again; if it fails again, report it."))
         self._count(agency, done.status)
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(done.body)), *done.headers]
+        headers = [(b"content-type", done.content_type), (b"content-length", b"%d" % len(done.body)), *done.headers]
         await send({"type": "http.response.start", "status": done.status, "headers": headers})
         await send({"type": "http.response.body", "body": done.body})
 
@@ -141,7 +149,9 @@ class HttpApp:
         self._check_token(agency, headers.get(b"authorization", b""))
         route, event_id = self._route(scope["method"], rest)
         asked = Asked(agency, event_id, headers, scope["query_string"])
-        if scope["method"] == "POST":
+        if route.streams:
+            asked.receive = receive
+        elif scope["method"] == "POST":
             asked.body = await _body(headers, receive)
         return await route.handle(asked)
 
@@ -206,6 +216,58 @@ async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
     except TimeoutError:
         reason = Reason("too_slow", "body", f"the body took more than {BODY_WAIT_SECONDS_MAX:g} s", "Send it again.")
         raise Answered(refusal(408, reason, headers=[(b"connection", b"close")])) from None
+
+
+async def body_parts(asked: Asked, *, bytes_max: int, wait_seconds: float) -> AsyncIterator[bytes]:
+    """The body of a request whose route takes it in parts, as it arrives.
+
+    Raises:
+        Answered: it is larger than `bytes_max`, whatever its length was said to be, takes longer than `wait_seconds`,
+            or does not arrive whole. What is left is still to be read away, or the sender sees no answer.
+    """
+    close = [(b"connection", b"close")]
+    fix = "Send it in parts, or smaller."
+    too_large = refusal(
+        413, Reason("too_large", "body", f"the body has more than {bytes_max} bytes", fix), headers=close
+    )
+    stated = asked.headers.get(b"content-length", b"0")
+    if not stated.isdigit() or int(stated[:19]) > bytes_max:
+        raise Answered(too_large)
+    assert asked.receive is not None
+    taken, deadline = 0, asyncio.get_running_loop().time() + wait_seconds
+    while True:
+        try:
+            async with asyncio.timeout_at(
+                deadline
+            ):  # of the waiting alone: what is done with a part is not the sender's
+                message = await asked.receive()
+        except TimeoutError:
+            reason = Reason("too_slow", "body", f"the body took more than {wait_seconds:g} s", "Send it again.")
+            raise Answered(refusal(408, reason, headers=close)) from None
+        asked.is_read = message["type"] == "http.disconnect" or not message.get("more_body")
+        if message["type"] == "http.disconnect":
+            reason = Reason("incomplete", "body", "the body did not arrive whole", "Send it again.")
+            raise Answered(refusal(400, reason, headers=close))
+        part = message.get("body", b"")
+        taken += len(part)
+        if taken > bytes_max:
+            raise Answered(too_large)
+        if part:
+            yield part
+        if asked.is_read:
+            return
+
+
+async def read_away(asked: Asked, *, bytes_max: int, wait_seconds: float) -> None:
+    """Take what is left of a body, and drop it: a sender who is still sending sees the answer only after that."""
+    assert asked.receive is not None
+    taken = 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(wait_seconds):
+            while taken <= bytes_max and not asked.is_read:
+                message = await asked.receive()
+                taken += len(message.get("body", b""))
+                asked.is_read = message["type"] == "http.disconnect" or not message.get("more_body")
 
 
 _TOO_LARGE = refusal(

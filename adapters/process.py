@@ -16,6 +16,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from adapters.attachments import attachment_routes
 from adapters.config import AdapterConfig, Named, ServedAgency
 from adapters.delivery import Delivery
 from adapters.http_app import HttpApp
@@ -216,6 +217,8 @@ class Adapter:
         others = Starlette(routes=[*health_routes(why_not_ready=lambda: self.problem), *mounts])
         ledger = Ledger(self._database, agency_of=self._agency_of, outbox_keep_seconds=self.config.outbox_keep_seconds)
         routes = [*source.routes(), *ledger.routes()]
+        if self.config.attachments is not None:
+            routes += attachment_routes(self.config.attachments)
         return HttpApp({agency.id: agency.token for agency in self.config.agencies}, routes, others)
 
     async def _keep_house(self) -> None:
