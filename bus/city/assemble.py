@@ -13,6 +13,7 @@ from datetime import timedelta
 
 from pydantic import ValidationError
 
+from bus.city.calendar import Within, WorkingTime, parse_within
 from bus.city.directory import City
 from bus.city.files import (
     AgencyEntry,
@@ -41,13 +42,12 @@ from bus.city.model import (
 )
 from bus.city.problems import Problems, nearest
 from bus.city.read import AGENCIES, AREAS, CITY, SERVICES, CityFiles
-from bus.city.standards import parse_duration
 from schemas.values import Money
 
 UNKNOWN_TARGET = timedelta(days=1)
 """Stands in for a target that was noted as wrong, so that the rest of its service can be checked."""
 
-TARGETS = tuple(TargetsEntry.model_fields)
+TARGETS = tuple(name for name in TargetsEntry.model_fields if name.endswith("_within"))
 
 _placeholder = re.compile(r"\{(\w*)\}")
 
@@ -92,10 +92,13 @@ class Draft:
             areas=(settings.area or "",),
             publishes=(REPLAY_REQUESTED,),
         )
-        values = settings.model_dump(exclude={"area_separator", "bounds", "level", "languages", "proposals"})
+        values = settings.model_dump(
+            exclude={"area_separator", "bounds", "calendar", "level", "languages", "proposals"}
+        )
         return City(
             **values,
             languages=tuple(settings.languages or ()),
+            working=self.files.calendar,
             bounds=Bounds(**settings.bounds.model_dump()),
             levels=tuple(Level(id=level.id, name=level.name) for level in settings.level or ()),
             areas=self.areas,
@@ -239,14 +242,14 @@ def _money(entry: MoneyEntry | None, key: str, problems: Problems) -> Money | No
 def _add_services(draft: Draft, problems: Problems) -> None:
     whole_city = (draft.settings.area,) if draft.settings.area else ()
     draft.service_codes.update(draft.files.broken["service"])
-    defaults = _durations(draft.files.targets, "targets", problems)
+    defaults = _durations(draft, draft.files.targets, "targets", problems)
     for entry in draft.files.services:
         key = f'service "{entry.service_code}"'
         if entry.service_code in draft.service_codes:
             problems.note(SERVICES, key, "the service_code stands twice", "Give each service a code of its own.")
             continue
         draft.service_codes.add(entry.service_code)
-        targets = {**defaults, **_durations(entry, key, problems)}
+        targets = {**defaults, **_durations(draft, entry, key, problems)}
         for name in TARGETS:
             said = getattr(entry, name) is not None or getattr(draft.files.targets, name) is not None
             if not said and not problems.concern(SERVICES, f"{key}.{name}"):
@@ -254,14 +257,14 @@ def _add_services(draft: Draft, problems: Problems) -> None:
                     SERVICES, f"{key}.{name}", "it is missing, and [targets] has none", 'Add it, such as "P3D".'
                 )
             targets.setdefault(name, UNKNOWN_TARGET)
-        draft.services[entry.service_code] = _service(entry, whole_city, targets)
+        draft.services[entry.service_code] = _service(entry, whole_city, targets, draft.files.targets.warn_at)
 
 
 def _add_proposals(draft: Draft, problems: Problems) -> None:
     entry = draft.settings.proposals
     if entry is None:
         return
-    within = dict.fromkeys(PROPOSAL_STEPS, UNKNOWN_TARGET)
+    within: dict[str, Within] = dict.fromkeys(PROPOSAL_STEPS, UNKNOWN_TARGET)
     for step in entry.within:
         if step not in within:
             advice = f"{nearest(step, within)} Correct or remove it."
@@ -271,15 +274,13 @@ def _add_proposals(draft: Draft, problems: Problems) -> None:
         if step not in entry.within:
             problems.note(CITY, key, "it is missing", 'Add it, such as "P14D".')
             continue
-        try:
-            within[step] = parse_duration(entry.within[step])
-        except ValueError as error:
-            fix = 'Write it as "P14D" or "P2W"; months and years have no fixed length.'
-            problems.note(CITY, key, str(error), fix)
+        within[step] = _target(draft, entry.within[step], CITY, key, problems) or UNKNOWN_TARGET
     draft.proposals = Proposals(office=entry.office, finance=entry.finance, within=within)
 
 
-def _service(entry: ServiceEntry, whole_city: tuple[str, ...], targets: dict[str, timedelta]) -> Service:
+def _service(
+    entry: ServiceEntry, whole_city: tuple[str, ...], targets: dict[str, Within], warn_at: float | None
+) -> Service:
     return Service(
         service_code=entry.service_code,
         service_name=entry.service_name,
@@ -292,6 +293,7 @@ def _service(entry: ServiceEntry, whole_city: tuple[str, ...], targets: dict[str
             Responsibility(areas=tuple(one.areas or whole_city), agencies=tuple(one.agencies))
             for one in entry.responsible
         ),
+        warn_at=entry.warn_at if entry.warn_at is not None else warn_at,
         **targets,
     )
 
@@ -308,15 +310,21 @@ def _attributes(entry: ServiceEntry) -> tuple[ServiceAttribute, ...]:
     return tuple(sorted(found, key=lambda attribute: attribute.order))
 
 
-def _durations(entry: TargetsEntry, key: str, problems: Problems) -> dict[str, timedelta]:
-    found = {}
-    for name in TARGETS:
-        text = getattr(entry, name)
-        if text is None:
-            continue
-        try:
-            found[name] = parse_duration(text)
-        except ValueError as error:
-            fix = 'Write it as "P3D" or "PT4H"; months and years have no fixed length.'
-            problems.note(SERVICES, f"{key}.{name}", str(error), fix)
-    return found
+def _durations(draft: Draft, entry: TargetsEntry, key: str, problems: Problems) -> dict[str, Within]:
+    said = {name: text for name in TARGETS if (text := getattr(entry, name)) is not None}
+    read = {name: _target(draft, text, SERVICES, f"{key}.{name}", problems) for name, text in said.items()}
+    return {name: within for name, within in read.items() if within is not None}
+
+
+def _target(draft: Draft, text: str, file: str, key: str, problems: Problems) -> Within | None:
+    """A target as a file says it; None, with the problem noted, where it is none."""
+    try:
+        within = parse_within(text)
+    except ValueError as error:
+        fix = 'Write it as "2 working days", "4 working hours", "P3D" or "PT4H"; months have no fixed length.'
+        problems.note(file, key, str(error), fix)
+        return None
+    if isinstance(within, WorkingTime) and draft.settings.calendar is None and not problems.concern(CITY, "calendar"):
+        fix = f'Add [calendar] to {CITY}, or write calendar time, such as "P3D".'
+        problems.note(file, key, f'"{text}" needs to know which days are worked', fix)
+    return within

@@ -9,6 +9,7 @@ from __future__ import annotations
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
+from bus.city.calendar import Calendar, CalendarRules
 from bus.city.lookups import Lookups
 from bus.city.model import PERSONAL, Agency, Area, Bounds, Level, Proposals, Service
 from bus.city.problems import nearest
@@ -52,6 +53,9 @@ class City(Strict):
     """The service that takes the requests which fit no other."""
     proposals: Proposals | None = None
     """How the city takes what neighbourhoods propose; None where it takes nothing."""
+
+    working: CalendarRules = CalendarRules()
+    """Its working days and hours."""
 
     def source_of(self, agency_id: str) -> str:
         """The URI in `source` of what this agency (or this process of the bus) publishes."""
@@ -146,6 +150,11 @@ class City(Strict):
     def zone(self) -> ZoneInfo:
         """The city's time zone."""
         return ZoneInfo(self.timezone)
+
+    @cached_property
+    def calendar(self) -> Calendar:
+        """When it works."""
+        return Calendar(self.working, self.zone)
 
     @cached_property
     def lookups(self) -> Lookups:

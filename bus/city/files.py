@@ -10,6 +10,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from bus.city.calendar_files import CalendarEntry
 from bus.city.model import Relation
 from schemas.strict import Strict
 from schemas.values import LocalisedText
@@ -59,9 +60,11 @@ class CityEntry(Strict):
     default_agency: str | None = None
     general_service: str | None = None
     proposals: ProposalsEntry | None = None
+    calendar: CalendarEntry | None = None
+    """Working days and hours; without it all time counts."""
 
 
-OPTIONAL_CITY_KEYS = frozenset({"area_separator", "proposals"})
+OPTIONAL_CITY_KEYS = frozenset({"area_separator", "calendar", "proposals"})
 
 
 class SubscriptionEntry(Strict):
@@ -140,13 +143,15 @@ class ResponsibleEntry(Strict):
 
 
 class TargetsEntry(Strict):
-    """`[targets]` in services.toml, and the same keys in a service: ISO 8601 durations."""
+    """`[targets]` in services.toml, and the same keys in a service: working time, or ISO 8601 durations."""
 
     acknowledge_within: str | None = None
     resolve_within: str | None = None
     approve_within: str | None = None
     inspect_within: str | None = None
     rate_within: str | None = None
+    warn_at: float | None = Field(default=None, gt=0, lt=1)
+    """The share of a resolve_within after which its agency is warned; none: nobody is."""
 
 
 class AttributeValueEntry(Strict):

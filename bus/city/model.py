@@ -6,11 +6,11 @@ together, and `directory.py` answers questions about them. Whoever holds one hol
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Literal, NamedTuple
 
 from pydantic import Field
 
+from bus.city.calendar import Within
 from schemas.strict import Strict
 from schemas.values import LocalisedText, Money
 
@@ -116,7 +116,7 @@ class Proposals(Strict):
     """The agency that puts the city's proposals in order, and the last that may say no."""
     finance: str
     """The agency that keeps the budget lines, pays, and registers assets."""
-    within: dict[str, timedelta]
+    within: dict[str, Within]
     """How long each of `PROPOSAL_STEPS` may take."""
 
 
@@ -163,11 +163,13 @@ class Service(Strict):
     attributes: tuple[ServiceAttribute, ...] = ()
     """What else it asks, in the order of asking."""
     responsible: tuple[Responsibility, ...] = Field(min_length=1)
-    acknowledge_within: timedelta
-    resolve_within: timedelta
-    approve_within: timedelta
-    inspect_within: timedelta
-    rate_within: timedelta
+    acknowledge_within: Within
+    resolve_within: Within
+    approve_within: Within
+    inspect_within: Within
+    rate_within: Within
+    warn_at: float | None = None
+    """The share of resolve_within after which whoever does the work is warned."""
 
 
 def matches(pattern: str, event_type: str) -> bool:

@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from bus.city.calendar import CalendarRules
+from bus.city.calendar_files import CalendarEntry, HolidaysEntry, calendar_rules
 from bus.city.files import (
     AgencyEntry,
     AgencyForEachEntry,
@@ -41,6 +43,8 @@ _NESTED: dict[str, type[BaseModel]] = {
     "approval_threshold": MoneyEntry,
     "attributes": AttributeEntry,
     "bounds": BoundsEntry,
+    "calendar": CalendarEntry,
+    "holidays": HolidaysEntry,
     "level": LevelEntry,
     "proposals": ProposalsEntry,
     "responsible": ResponsibleEntry,
@@ -58,6 +62,7 @@ class CityFiles:
 
     city: CityEntry = field(default_factory=CityEntry)
     areas: list[AreaRow] = field(default_factory=list)
+    calendar: CalendarRules = field(default_factory=CalendarRules)
     roles: list[RoleEntry] = field(default_factory=list)
     agencies: list[AgencyEntry] = field(default_factory=list)
     agencies_for_each: list[AgencyForEachEntry] = field(default_factory=list)
@@ -80,6 +85,7 @@ def read_files(folder: Path, problems: Problems) -> CityFiles:
     files = CityFiles()
     if (table := read_toml(folder / CITY, problems)) is not None:
         files.city = read_shape(CityEntry, table, CITY, "", problems) or CityEntry()
+    files.calendar = calendar_rules(files.city.calendar, folder, problems)
     files.areas = _read_areas(folder / AREAS, files.broken["area"], problems)
     if (table := read_toml(folder / AGENCIES, problems)) is not None:
         _only(table, ("role", "agency", "agency_for_each"), AGENCIES, problems)

@@ -31,6 +31,7 @@ from schemas.types.bus import (
 from schemas.types.cases import (
     CaseEscalated,
     CaseParked,
+    CaseWarned,
     Message,
     MessageRefused,
     ReplayRequested,
@@ -106,6 +107,7 @@ __all__ = [
     "BudgetTransferred",
     "CaseEscalated",
     "CaseParked",
+    "CaseWarned",
     "ContractingAmendment",
     "ContractingAward",
     "ContractingContract",

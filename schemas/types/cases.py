@@ -45,6 +45,18 @@ class CaseEscalated(EventData):
     """Which step up it is, from 1."""
 
 
+@event_type("subak.case.warned.v1", owner=OWNER, publisher="bus")
+class CaseWarned(EventData):
+    """Most of the time for something is over. Whoever must act is told before the deadline passes."""
+
+    target: Text64
+    """What is due, by the workflow's own name for its timer: `resolve`."""
+    agency: AgencyId
+    """Who must act."""
+    due: Moment
+    """When the deadline passes."""
+
+
 @event_type("subak.case.timerfired.v1", owner=OWNER, publisher="bus")
 class TimerFired(EventData):
     """A time that the case was waiting for has come."""

@@ -57,6 +57,7 @@ _SAYS: Mapping[str, tuple[str, str]] = {
         "Dinaikkan dari {from_agency} ke {to_agency}{reason}",
         "Escalated from {from_agency} to {to_agency}{reason}",
     ),
+    "subak.case.warned.v1": ("{agency} diingatkan: batas waktu mendekat", "{agency} was warned: the deadline is near"),
     "subak.case.timerfired.v1": ("Batas waktu {timer} tiba", "The deadline {timer} came"),
     "subak.case.replayrequested.v1": ("Diminta dijalankan ulang{reason}", "Replay requested{reason}"),
 }

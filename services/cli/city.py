@@ -6,7 +6,7 @@ It reads files and nothing else: no bus has to run, so whoever writes a city can
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import date
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bus.city import City, Problem, WrongCity, city_path, load_city, load_feed
+from bus.city.calendar import Within, WorkingTime
 from bus.city.model import OPERATIONS, Agency, Service
 
 app = typer.Typer(no_args_is_help=True, help="A city's files: whether they fit together, and what they say.")
@@ -86,6 +87,33 @@ def show(
         console.print(_levels(found, language))
     if by in (None, By.SERVICE):
         console.print(_services(found, language))
+
+
+@app.command()
+def calendar(
+    city: CityOption = "",
+    year: Annotated[int, typer.Option(min=1990, max=2100, help="Which year.")] = 2026,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of a table.")] = False,
+) -> None:
+    """Show the free days of a year, and who says so: the library of holidays, or a line of holidays.csv."""
+    found = load_city(_folder(city))
+    sources = {change.day: change.source for change in found.working.changes}
+    rows = [
+        {"date": str(day), "name": name, "source": sources.get(day, f"holidays ({found.working.country})")}
+        for day, name in found.calendar.holidays(year).items()
+    ]
+    if as_json:
+        print(json.dumps({"city": found.id, "year": year, "holidays": rows}, ensure_ascii=False))
+        return
+    shown = _table(f"{found.text(found.name)}: free days of {year}", ("date", "day"))
+    for column in ("name", "source"):
+        shown.add_column(column, overflow="fold")
+    for row in rows:
+        shown.add_row(row["date"], f"{date.fromisoformat(row['date']):%a}", Text(row["name"]), Text(row["source"]))
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH_OF_A_FILE
+    console.print(shown)
 
 
 def _folder(name: str) -> Path:
@@ -181,7 +209,9 @@ def _name(city: City, text: dict[str, str], language: str) -> str:
     return text.get(language) or city.text(text)
 
 
-def _length(duration: timedelta) -> str:
+def _length(duration: Within) -> str:
+    if isinstance(duration, WorkingTime):
+        return str(duration)
     hours, seconds = divmod(int(duration.total_seconds()), 3600)
     if seconds:
         return f"{int(duration.total_seconds()) // 60} min"

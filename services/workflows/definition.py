@@ -21,6 +21,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from bus.city import City
+from bus.city.calendar import Within
 from schemas.envelope import Event
 from schemas.failures import Misconfigured, Reason, Refused, SubakError
 from schemas.identifiers import derived_id
@@ -52,6 +53,12 @@ class CaseState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
 
 
 _MILLISECOND = timedelta(milliseconds=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def moment_of(ms: int) -> datetime:
+    """A moment of a case's memory (milliseconds since 1970) as it travels in events."""
+    return _EPOCH + timedelta(milliseconds=ms)
 
 
 class DefectInWorkflow(SubakError):
@@ -80,7 +87,6 @@ class Step:
     """When the city's log took the event: milliseconds since 1970. Deadlines count from here, not from any clock."""
     emissions: list[Emission] = field(default_factory=list)
     timers: dict[str, int | None] = field(default_factory=dict)
-    _at: datetime | None = None
 
     def emit(self, data: EventData, *, to: str | None = None, parties: Collection[str] = ()) -> None:
         """Send an event of this case: to one agency (`to`), and to those of `parties` that subscribe to it."""
@@ -94,17 +100,24 @@ class Step:
         """
         self.emissions.append(Emission(message, WORKFLOWS, (), case))
 
-    def after(self, wait: timedelta) -> datetime:
-        """The moment that long after this event."""
-        if self._at is None:
-            self._at = datetime.fromtimestamp(self.at_ms / 1000, UTC)
-        return self._at + wait
+    def after(self, within: Within) -> datetime:
+        """The moment that long after this event: calendar time, or working time by the city's calendar."""
+        return _EPOCH + timedelta(milliseconds=self._due_ms(within, 1.0))
 
-    def start_timer(self, name: str, after: timedelta) -> datetime:
-        """Let the timer `name` fire that long after this event. Returns when. Replaces a running one of the name."""
-        due = self.after(after)
-        self.timers[name] = self.at_ms + after // _MILLISECOND
-        return due
+    def start_timer(self, name: str, within: Within, *, share: float = 1.0) -> datetime:
+        """Let the timer `name` fire that long after this event. Returns when. Replaces a running one of the name.
+
+        Args:
+            share: fire when so much of the time is over, such as 0.8 for a warning.
+        """
+        due = self._due_ms(within, share)
+        self.timers[name] = due
+        return _EPOCH + timedelta(milliseconds=due)
+
+    def _due_ms(self, within: Within, share: float) -> int:
+        if isinstance(within, timedelta) and share == 1.0:
+            return self.at_ms + within // _MILLISECOND
+        return self.city.calendar.due_ms(self.at_ms, within, share)
 
     def stop_timer(self, *names: str) -> None:
         """Let these timers not fire. One that does not run is no error."""

@@ -16,7 +16,7 @@ from schemas.registry import registry
 from schemas.types.cases import Message, MessageRefused, ReplayRequested
 from services.workflows.definition import CLOSED, Workflow
 from services.workflows.machine import TIMER, Machine, loops, machine_of, reach, short_name
-from services.workflows.reading import effects_of, place_of
+from services.workflows.reading import ANY, effects_of, place_of
 
 Level = Literal["error", "warning"]
 
@@ -141,7 +141,7 @@ def _handlers(machine: Machine) -> Iterator[Finding]:
             yield _error("unreadable", id, place_of(handler), unread, "Write the timer's name as it is.")
         mine = {(arrow.source, arrow.target) for arrow in machine.arrows if arrow.handler is handler}
         for target in sorted({target for source, target in mine if source != target}):
-            if target not in effects.states:
+            if effects.states.isdisjoint({target, ANY}):
                 problem = f"it declares that it may lead to {target}, and no line of it sets that state"
                 fix = "Take the state out of `to`, or set it."
                 yield Finding("warning", "declared_and_not_done", id, place_of(handler), problem, fix)

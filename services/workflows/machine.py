@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from services.workflows.definition import CLOSED, Workflow
-from services.workflows.reading import Way, effects_of
+from services.workflows.reading import ANY, Way, effects_of
 
 TIMER = "timer:"
 
@@ -125,7 +125,7 @@ def _running(machine: Machine) -> dict[str, frozenset[str]]:
             if arrow.target == CLOSED or (timer is not None and timer not in running[state]):
                 continue
             for way in effects_of(arrow.handler).ways:
-                if (way.state or state) != arrow.target:
+                if way.state != ANY and (way.state or state) != arrow.target:
                     continue
                 after = _after(running[state] - {timer or ""}, way)
                 known = running.get(arrow.target)

@@ -11,10 +11,9 @@ waited for, and why. Who is asked and how long it may take comes from the city's
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 import msgspec
 
+from bus.city.calendar import Within
 from schemas.envelope import Event
 from schemas.types.budgets import BudgetReleased
 from schemas.types.cases import CaseEscalated, MessageRefused, TimerFired
@@ -289,7 +288,7 @@ def _request(case: ProposalCase, agency: str, step: Step, reason: str | None) ->
     )
 
 
-def within(state: str, step: Step) -> timedelta:
+def within(state: str, step: Step) -> Within:
     proposals = step.city.proposals
     if proposals is None:
         problem = f"{step.city.id} takes no proposals any more"

@@ -21,6 +21,9 @@ from typing import Any, NamedTuple
 
 from schemas.registry import EventData
 
+ANY = "?"
+"""A state that is reckoned: which one it is cannot be read."""
+
 PATHS_MAX = 2000
 """Ways through one function; with more than these it is too knotted to be read."""
 
@@ -208,6 +211,8 @@ class _Reader:
                 value = keyword.value
                 branches = [value.body, value.orelse] if isinstance(value, ast.IfExp) else [value]
                 states = [state for branch in branches if (state := _text(branch, names)) is not None]
+                if len(states) < len(branches):
+                    states.append(ANY)  # such as a state that the case remembers
                 if states:
                     ways = {way._replace(state=state) for way in ways for state in states}
         return ways

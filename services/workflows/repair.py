@@ -23,7 +23,7 @@ from schemas.types.approvals import (
     ApprovalRequested,
     ApprovalSentBack,
 )
-from schemas.types.cases import CaseEscalated, TimerFired
+from schemas.types.cases import CaseEscalated, CaseWarned, TimerFired
 from schemas.types.requests import (
     RequestAcknowledged,
     RequestAssigned,
@@ -50,7 +50,7 @@ from schemas.types.workorders import (
 )
 from schemas.values import Money, Point
 from services.workflows.asking import of_each_area, of_each_service, of_the_city
-from services.workflows.definition import CLOSED, CaseState, Step, Workflow
+from services.workflows.definition import CLOSED, CaseState, Step, Workflow, moment_of
 
 FORWARDED = "forwarded"
 AWAITING_APPROVAL = "awaiting_approval"
@@ -313,7 +313,7 @@ def suspended(case: RepairCase, data: WorkOrderSuspended, step: Step) -> RepairC
 def completed(case: RepairCase, data: WorkOrderCompleted, step: Step) -> RepairCase:
     """The agency says it is done: whoever is nearest looks at it, and nobody looks at their own work."""
     step.require_sender([case.executor], "the work order")
-    step.stop_timer("resolve")
+    step.stop_timer("resolve", "warn")
     case = change(case, cost=Amount.of(data.cost) or case.cost)
     inspector = step.city.inspector_of(case.area)
     if inspector == case.executor:
@@ -324,6 +324,15 @@ def completed(case: RepairCase, data: WorkOrderCompleted, step: Step) -> RepairC
         inspector = above
     step.start_timer("inspect", step.city.services[case.service_code].inspect_within)
     return change(case, state=AWAITING_INSPECTION, inspectors=(inspector,))
+
+
+@repair.on_timer("warn", states=UNDER_ORDER[:4], to="same")
+def due_soon(case: RepairCase, data: TimerFired, step: Step) -> RepairCase:
+    """Most of the time is over: whoever does the work is told, before it is too late."""
+    due = case.timers.get("resolve", 0)
+    if due > 0:
+        step.emit(CaseWarned(target="resolve", agency=case.executor, due=moment_of(due)), to=case.executor)
+    return case
 
 
 @repair.on_timer("resolve", states=UNDER_ORDER[:4], to="same")
@@ -438,6 +447,8 @@ def _order(case: RepairCase, agency: str, step: Step, *, description: str | None
     service = step.city.services[case.service_code]
     step.start_timer("accept", service.acknowledge_within)
     due = step.start_timer("resolve", service.resolve_within)
+    if service.warn_at is not None:
+        step.start_timer("warn", service.resolve_within, share=service.warn_at)
     case = change(case, state=ORDERED, executor=agency, orders=case.orders + 1, inspectors=())
     step.emit(
         WorkOrderIssued(
@@ -472,7 +483,7 @@ def _next_executor(case: RepairCase, step: Step, *, reason: str) -> RepairCase:
 
 
 def _resolve(case: RepairCase, step: Step, notes: str | None) -> RepairCase:
-    step.stop_timer("inspect", "resolve")
+    step.stop_timer("inspect", "resolve", "warn")
     step.start_timer("rate", step.city.services[case.service_code].rate_within)
     step.emit(
         RequestResolved(

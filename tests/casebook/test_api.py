@@ -164,12 +164,12 @@ async def test_overdue_is_reckoned_for_the_moment_of_the_question(
     logbook.repair("at work", service=SERVICE, area=RENON, steps=3)
     fill(writing, logbook)
     service = CITY.services[SERVICE]
-    clock.now = START + service.acknowledge_within - timedelta(minutes=1)
+    clock.now = CITY.calendar.due(START, service.acknowledge_within) - timedelta(minutes=1)
     assert await ids(client, overdue=True) == set()
     assert len(await ids(client, overdue=False)) == 3
-    clock.now = START + service.acknowledge_within + timedelta(minutes=1)
+    clock.now = CITY.calendar.due(START, service.acknowledge_within) + timedelta(minutes=1)
     assert await ids(client, overdue=True) == {logbook.case_id("silent")}, "the step's deadline has passed"
-    clock.now = START + service.resolve_within + timedelta(minutes=1)
+    clock.now = CITY.calendar.due(START, service.resolve_within) + timedelta(minutes=1)
     assert await ids(client, overdue=True) == {logbook.case_id("silent"), logbook.case_id("at work")}
     assert await ids(client, overdue=False) == {logbook.case_id("done")}, "a closed case is never overdue"
     assert (await ask(client, f"/api/cases/{logbook.case_id('at work')}"))["overdue"] is True

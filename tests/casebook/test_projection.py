@@ -117,7 +117,7 @@ def test_a_case_tells_what_it_cost_who_had_it_and_by_when(writing: Engine, logbo
     assert found["parties"].split(",") == sorted({CITIZENS, HOLDER, SECOND, WARD, CITY.approver})
     assert (found["workflow"], found["agency"], found["opened_by"]) == ("repair@1", SECOND, CITIZENS)
     assert found["opened_at"] == "2026-11-24T08:00:01.000000Z"
-    assert found["due_at"] == "2026-12-04T08:00:02.000000Z", "10 days after the acknowledgement"
+    assert found["due_at"] == "2026-12-04T08:30:00.000000Z", "the close of the 8th working day"
     assert found["closed_at"] is not None
     assert found["held_since"] is None
     entries = line(writing, logbook)

@@ -169,7 +169,7 @@ def test_many_due_timers_fire_in_bounded_batches_and_all_of_them(monkeypatch: py
     matter = Matter(CITY)
     for number in range(35):
         matter.say(CITIZENS, RequestSubmitted(service_code=SERVICE, area=AREA), subject=derived_id("many", number))
-    later = matter.now + CITY.services[SERVICE].acknowledge_within
+    later = CITY.calendar.due(matter.now, CITY.services[SERVICE].acknowledge_within)
     sizes = []
     while (due := matter.logic.next_due()) is not None and due <= later:
         fired = matter.logic.decide_due(later)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from bus.city import City
+from bus.city.calendar import Within
 from bus.logic import Decided
 from bus.records import Output, Record
 from bus.topics import CASES, EVENTS, REJECTED
@@ -55,9 +56,9 @@ class Matter:
         self._commit(decided)
         return decided
 
-    def wait(self, span: timedelta) -> None:
-        """Time passes; timers that become due fire, each at its moment, and their events come back to the stage."""
-        end = self.now + span
+    def wait(self, span: Within) -> None:
+        """Time passes, calendar or working time. Timers that become due fire, each at its moment, and come back."""
+        end = self.now + span if isinstance(span, timedelta) else self.city.calendar.due(self.now, span)
         while (due := self.logic.next_due()) is not None and due <= end:
             self.now = max(self.now, due)
             self._commit(self.logic.decide_due(self.now))

@@ -158,13 +158,16 @@ class _Handlers:
         id, code = await self._source.submit(app, form, request.headers.get("idempotency-key"))
         service = self._source.city.services[code]
         notice = self._source.config.service_notice
+        now_ms = int(self._source.clock() * 1000)
+        due_ms = self._source.city.calendar.due_ms(now_ms, service.resolve_within)
+        days = max(1, (due_ms - now_ms) // 86_400_000)
         told: dict[str, str | None] = {}
         if service.type == "realtime":
             told["service_request_id"] = id
         elif service.type == "batch":
             row = await self._source.projection.request(id)
             told["token"] = row["token"] if row else None
-        told["service_notice"] = notice.replace("{days}", str(max(1, service.resolve_within.days))) if notice else None
+        told["service_notice"] = notice.replace("{days}", str(days)) if notice else None
         told["account_id"] = None
         return Answer("service_requests", [told])
 
