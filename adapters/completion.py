@@ -41,13 +41,23 @@ def completion(source: str, idempotency_key: str | None, now: datetime) -> Compl
             known = idempotency_key is not None
             whole["id"] = derived_id(f"{source}/{idempotency_key}", f"event {position}") if known else new_id()
         if said.get("subject") is None and _opens_case(said.get("type")):
-            whole["subject"] = derived_id(f"{source}/{whole['id']}", "case")
+            whole["subject"] = case_of(source, whole["id"])
         data = said.get("data")
         if said.get("jurisdiction") is None and isinstance(data, dict) and isinstance(data.get("area"), str):
             whole["jurisdiction"] = data["area"]
         return whole
 
     return complete
+
+
+def case_of(source: str, event_id: str) -> str:
+    """The case that an event opens whose sender names none."""
+    return derived_id(f"{source}/{event_id}", "case")
+
+
+def keyed_id(cause: str, app: str, idempotency_key: str) -> str:
+    """The id of the event that an app's post with this key becomes. `cause`: the agency's URI, a slash, the source."""
+    return derived_id(f"{cause}/{app}/{idempotency_key}", "request")
 
 
 def read_idempotency_key(header: str) -> str:

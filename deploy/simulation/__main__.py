@@ -13,6 +13,7 @@ from bus.logs import configure_logs, get_logger
 from bus.process import run_process, until_stopped
 from deploy.simulation.arrangement import Arrangement
 from deploy.simulation.client import Client
+from deploy.simulation.open311 import App
 from deploy.simulation.phrasebook import load_phrasebook
 from deploy.simulation.poster import Door, Poster
 from deploy.simulation.receiver import Receiver, System
@@ -35,9 +36,9 @@ async def simulate(arrangement: Arrangement, stopping: asyncio.Event) -> None:
     client = Client()
     poster = Poster(
         client,
-        {id: Door(access.url, access.token, city.source_of(id)) for id, access in arrangement.agencies.items()},
+        {id: _door(arrangement, city, id) for id in arrangement.agencies},
         {id: system.records for id, system in systems.items()},
-        zone=city.zone,
+        city=city,
         connections_max=arrangement.connections_max,
     )
     poster.look_again()
@@ -56,6 +57,13 @@ async def simulate(arrangement: Arrangement, stopping: asyncio.Event) -> None:
         await client.close()
         for system in systems.values():
             system.records.close()
+
+
+def _door(arrangement: Arrangement, city: City, id: str) -> Door:
+    access, source = arrangement.agencies[id], city.source_of(id)
+    if (open311 := access.open311) is None:
+        return Door(access.url, access.token, source)
+    return Door(access.url, access.token, source, App(open311.url, open311.api_key, source, arrangement.seed))
 
 
 def _systems(arrangement: Arrangement, city: City, folder: Path) -> dict[str, System]:

@@ -16,6 +16,13 @@ from schemas.failures import Misconfigured
 from schemas.strict import Strict, reasons_of
 
 
+class Open311Access(Strict):
+    """The way of the citizens' app to the channel's Open311 server."""
+
+    url: str
+    api_key: str
+
+
 class AdapterAccess(Strict):
     """One agency's way to its adapter, and the adapter's to it."""
 
@@ -25,6 +32,8 @@ class AdapterAccess(Strict):
     """Bearer token for it."""
     secret: str
     """What the adapter signs its webhook calls with."""
+    open311: Open311Access | None = None
+    """Its Open311 server, where it has one: a part of its requests goes there."""
 
 
 class Arrangement(Strict):

@@ -21,7 +21,7 @@ from bus.city import City
 from deploy.local.ports import HOST, free_ports
 from deploy.local.supervisor import ProcessSpec, Report
 from deploy.local.up import LocalCity
-from deploy.simulation.arrangement import AdapterAccess, Arrangement, webhook_url
+from deploy.simulation.arrangement import AdapterAccess, Arrangement, Open311Access, webhook_url
 from deploy.simulation.counts import Counts, count
 from deploy.simulation.ledger import Ledger, of_cases, read_ledgers
 from deploy.simulation.phrasebook import Phrasebook, load_phrasebook
@@ -104,7 +104,11 @@ class SimulatedCity:
                 speed=self._speed,
                 port=self._port,
                 agencies={
-                    id: AdapterAccess(secret=self._secret, **access)
+                    id: AdapterAccess(
+                        secret=self._secret,
+                        open311=Open311Access(**run.open311[id]) if id in run.open311 else None,
+                        **access,
+                    )
                     for id, access in run.adapters.items()
                     if id in roster(self.city, self.book)
                 },
@@ -146,6 +150,7 @@ class SimulatedCity:
                 first=self._next_number(),
                 starts_at=time.time() + START_SECONDS,
                 per_second=per_second,
+                open311=self.local.run is not None and self.city.citizens_channel in self.local.run.open311,
             )
         )
         self.cases += [case for _, case, *_ in planned]

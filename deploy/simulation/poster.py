@@ -14,11 +14,13 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from zoneinfo import ZoneInfo
 
+from bus.city import City
 from bus.logs import get_logger
 from deploy.simulation.client import Client, NoAnswer
+from deploy.simulation.open311 import App
 from deploy.simulation.records import AgencyRecords, Sent
+from deploy.simulation.requests import SUBMITTED
 from deploy.simulation.wire import CONTENT_TYPE, body_of
 
 log = get_logger(__name__)
@@ -34,6 +36,8 @@ class Door:
     url: str
     token: str
     source: str
+    app: App | None = None
+    """The app that sends a part of its requests, through Open311."""
 
 
 class Poster:
@@ -45,13 +49,13 @@ class Poster:
         doors: Mapping[str, Door],
         records: Mapping[str, AgencyRecords],
         *,
-        zone: ZoneInfo,
+        city: City,
         connections_max: int = 32,
     ) -> None:
         self._client = client
         self._doors = doors
         self._records = records
-        self._zone = zone
+        self._city = city
         self._free = asyncio.Semaphore(connections_max)
         self._due: list[tuple[float, int, str, Sent]] = []
         self._newest: dict[str, int] = {}
@@ -111,19 +115,14 @@ class Poster:
 
     async def _send(self, agency_id: str, post: Sent) -> None:
         records, door = self._records[agency_id], self._doors[agency_id]
-        body = body_of(post, source=door.source, zone=self._zone)
-        headers = {
-            "Authorization": f"Bearer {door.token}",
-            "Content-Type": CONTENT_TYPE,
-            "Idempotency-Key": post.event_id,
-        }
+        url, body, headers = self._request(door, post)
         pause = PAUSE_SECONDS_FIRST
         while True:
             async with self._free:
                 if not records.began(post.number):
                     return  # dropped: the case came to its end while this waited for its turn
                 try:
-                    status, answer = await self._client.post(door.url, body, headers)
+                    status, answer = await self._client.post(url, body, headers)
                 except NoAnswer as error:
                     problem = str(error)
                 else:
@@ -137,3 +136,14 @@ class Poster:
             log.info("post_unanswered", agency=agency_id, type=post.type, problem=problem, pause_seconds=pause)
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
             pause = min(PAUSE_SECONDS_MAX, pause * 2)
+
+    def _request(self, door: Door, post: Sent) -> tuple[str, bytes, dict[str, str]]:
+        """URL, body and headers: the same for each attempt."""
+        if door.app is not None and post.type == SUBMITTED and door.app.sends(post):
+            return door.app.request(self._city, post)
+        headers = {
+            "Authorization": f"Bearer {door.token}",
+            "Content-Type": CONTENT_TYPE,
+            "Idempotency-Key": post.event_id,
+        }
+        return door.url, body_of(post, source=door.source, zone=self._city.zone), headers

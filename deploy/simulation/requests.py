@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from bus.city import Area, City
 from deploy.simulation.behaviour import Post
+from deploy.simulation.open311 import ids_of
 from deploy.simulation.phrasebook import Phrasebook
 from schemas.identifiers import derived_id
 
@@ -66,21 +67,31 @@ def plan(
     first: int,
     starts_at: float,
     per_second: float,
+    open311: bool = False,
 ) -> Iterator[tuple[str, str, str | None, Post, float]]:
-    """When each request comes in, for `AgencyRecords.plan`: at a steady rate from `starts_at` (epoch seconds)."""
+    """When each request comes in, for `AgencyRecords.plan`: at a steady rate from `starts_at` (epoch seconds).
+
+    Args:
+        open311: every other request goes through the channel's Open311 server, but for those that were made before.
+    """
+    source = city.source_of(city.citizens_channel)
     for index, request in enumerate(requests):
         number = first + index
         due_at = starts_at + index / per_second
         data = dict(request)
+        by_app = open311 and number % 2 == 0 and not {"service_request_id", "requested_datetime"} & set(data)
         data.setdefault("service_request_id", f"{book.reference_prefix}-{number:06}")
         moment = datetime.fromtimestamp(due_at, city.zone).isoformat(timespec="seconds")
         data.setdefault("requested_datetime", moment)
         case = case_id(city, seed, number)
-        yield derived_id(case, "submitted"), case, data.get("area"), Post(SUBMITTED, data), due_at
+        event_id = derived_id(case, "submitted")
+        if by_app:
+            event_id, case = ids_of(source, seed, data["service_request_id"])
+        yield event_id, case, data.get("area"), Post(SUBMITTED, data), due_at
 
 
 def case_id(city: City, seed: int, number: int) -> str:
-    """The case that the citizens' channel opens with its request of that number."""
+    """The case that the citizens' channel opens with its request of that number, where its own system sends it."""
     return derived_id(f"{city.id}/{seed}", number)
 
 

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection
 from starlette.types import ASGIApp
 
-from adapters.completion import read_idempotency_key
+from adapters.completion import keyed_id, read_idempotency_key
 from adapters.intake import Intake
 from adapters.kinds import Place, SourceKind
 from adapters.sources.open311.answers import Failed, failed_for
@@ -87,7 +87,7 @@ class Open311Source:
             raise Failed(400, "service_code: it is missing. GET services lists them.")
         data = request_data(self.city, service_of(self.city, code), form)
         if idempotency_key is not None:
-            id = derived_id(f"{self._cause}/{app.name}/{_checked(idempotency_key)}", "request")
+            id = keyed_id(self._cause, app.name, _checked(idempotency_key))
         else:
             id = await self._repeated(app, form)
         event = {"type": "subak.request.submitted.v1", "id": id, "data": data}
