@@ -55,7 +55,11 @@ class Settings(BaseSettings):
     """The process's database, as an SQLAlchemy URL: sqlite:///file or postgresql+psycopg://...
     Empty: SQLite in `home`."""
     casebook_url: str = ""
-    """Where the operator's commands find the casebook's API, as http://host:port. Empty: the local one."""
+    """Where the console and the operator's commands find the casebook's API, as http://host:port. Empty: the local
+    one."""
+    console_hosts: str = ""
+    """Names under which people reach the console through a proxy that asks who they are, with commas. Empty: loopback
+    only, since the console itself asks nobody."""
     batch_records_max: int = Field(default=2000, ge=1, le=100_000)
     """Records in one transaction of a stage. More is faster; an abort repeats at most this many."""
     remember_ids_seconds: float = Field(default=86_400, ge=60)

@@ -1,5 +1,5 @@
-"""A whole city on this machine: Kafka, the four services, the adapters of all agencies. One composition for all who
-need one: `subak up`, `subak demo`, the fault tests, the measurements.
+"""A whole city on this machine: Kafka, the services, the console, the adapters of all agencies. One composition for all
+who need one: `subak up`, `subak demo`, the fault tests, the measurements.
 
 Everything lies in one home, a folder for each city, which one process owns at a time: Kafka's data, the databases, the
 logs, the adapters' files with their tokens, and `run.json`, which tells every other command where the bus is. Ports and
@@ -31,7 +31,7 @@ from deploy.local.ports import HOST, free_ports
 from deploy.local.supervisor import Event, ProcessSpec, Report, Supervisor
 from schemas.failures import Misconfigured, SubakError
 
-SERVICES = ("gateway", "workflows", "router", "casebook")
+SERVICES = ("gateway", "workflows", "router", "casebook", "console")
 READY_SECONDS_MAX = 90.0
 KAFKA_LOOK_SECONDS = 0.5
 KAFKA_PAUSE_SECONDS_MAX = 10.0
@@ -232,11 +232,17 @@ class LocalCity:
         return [kept[name] for name in names]
 
     def _make_specs(self) -> list[ProcessSpec]:
-        ports = self._ports(SERVICES)
+        ports = dict(zip(SERVICES, self._ports(SERVICES), strict=True))
         subak = [sys.executable, "-m", "services.cli"]
+        casebook = {"SUBAK_CASEBOOK_URL": f"http://{HOST}:{ports['casebook']}"}
         specs = [
-            self._spec(name, [*subak, "run", name], port, {"SUBAK_HTTP_PORT": str(port)})
-            for name, port in zip(SERVICES, ports, strict=True)
+            self._spec(
+                name,
+                [*subak, "run", name],
+                port,
+                {"SUBAK_HTTP_PORT": str(port)} | (casebook if name == "console" else {}),
+            )
+            for name, port in ports.items()
         ]
         specs += [
             self._spec(f"adapter-{file.name}", [*subak, "run", "adapter", str(file.path)], file.port, {})

@@ -12,7 +12,7 @@ from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 
-from services.cli.behind import Behind, measure
+from bus.behind import Behind, measure, totals
 from services.cli.finding import Whereabouts
 from services.cli.showing import console, say_json, span, table
 
@@ -64,21 +64,6 @@ def lag(
         while True:
             time.sleep(WATCH_SECONDS)
             live.update(_shown(look(), partitions=partitions or all_, all_=all_), refresh=True)
-
-
-def totals(found: Sequence[Behind]) -> list[dict[str, Any]]:
-    """By process: records that wait, the age of the oldest, partitions in which something waits."""
-    names = list(dict.fromkeys(one.process for one in found))
-    return [
-        {
-            "process": name,
-            "lag_records": sum(one.lag_records for one in found if one.process == name),
-            "lag_seconds": round(max(one.lag_seconds for one in found if one.process == name), 3),
-            "partitions_behind": sum(1 for one in found if one.process == name and one.lag_records),
-            "partitions": sum(1 for one in found if one.process == name),
-        }
-        for name in names
-    ]
 
 
 def _as_dict(found: Sequence[Behind]) -> dict[str, Any]:

@@ -5,18 +5,14 @@ from __future__ import annotations
 import asyncio
 import time
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 
-from bus.city.model import OPERATIONS
-from bus.kafka import KafkaSettings, Output, TopicReader, TransactionalProducer, committed
-from bus.topics import EVENTS, out_topic
+from bus.kafka import KafkaSettings
+from bus.replay import LOOK_SECONDS, Outcome, outcome_of, replay_request, send_replays
 from schemas.envelope import Event
-from schemas.failures import Retryable
-from schemas.identifiers import new_id
-from schemas.types.cases import CaseParked, ReplayRequested
 from services.cli.asking import Casebook, NotThere
 from services.cli.case import show as show_case
 from services.cli.finding import Whereabouts
@@ -24,15 +20,6 @@ from services.cli.showing import console, event_type, moment, say_json, since, s
 from services.cli.zone import zone_here
 
 app = typer.Typer(no_args_is_help=True, help="Parked cases: what failed, and the replay after the repair.")
-
-SEND_SECONDS_MAX = 30.0
-"""How long the request may take into Kafka."""
-
-LOOK_SECONDS = 0.3
-"""Pause between looks at what became of a replay."""
-
-Outcome = Literal["unparked", "failed_again", "sent"]
-"""What became of a replay; `sent` where that could not be seen in time."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object, with the keys of the casebook's API.")]
 CaseId = Annotated[str, typer.Argument(help="The case's id, or its beginning.")]
@@ -89,13 +76,8 @@ def replay(
         case = casebook.ask(f"/api/cases/{casebook.whole_id(id)}")
         if case["parked"] is None:
             raise NotThere(f"the case {case['id']} is not parked. `subak parked list` shows those that are.")
-        request = Event.of(
-            ReplayRequested(reason=reason),
-            source=here.city.source_of(OPERATIONS),
-            subject=case["id"],
-            time=datetime.now(UTC).isoformat(),
-        )
-        asyncio.run(_send(here.kafka, request))
+        request = replay_request(here.city, case["id"], reason)
+        asyncio.run(send_replays(here.kafka, [request]))
         deadline = time.monotonic() + wait
         outcome, last = _outcome(casebook, here.kafka, request, deadline)
         _find(casebook, last, deadline)
@@ -114,34 +96,12 @@ def replay(
     raise typer.Exit(1 if outcome == "failed_again" else 0)
 
 
-async def _send(kafka: KafkaSettings, event: Event) -> None:
-    """Into the operators' own topic; from there it goes the way of every agency's event.
-
-    Raises:
-        Retryable: whether it was sent is unknown. Sending again is harmless: a case that is not parked refuses it.
-    """
-    producer = TransactionalProducer(kafka, transactional_id=f"{OPERATIONS}-{new_id()}")
-    try:
-        async with asyncio.timeout(SEND_SECONDS_MAX):
-            await producer.start()
-            await producer.commit(
-                [Output(out_topic(OPERATIONS), event.key, event.data, event.headers())], {}, OPERATIONS
-            )
-    except TimeoutError as error:
-        raise Retryable(
-            f"Kafka did not answer within {SEND_SECONDS_MAX:.0f} s: whether the replay was asked for is unknown. "
-            "Ask again; a case that is not parked any more refuses it."
-        ) from error
-    finally:
-        await producer.stop()
-
-
 def _outcome(casebook: Casebook, kafka: KafkaSettings, request: Event, deadline: float) -> tuple[Outcome, str]:
     """What became of the replay, and the last event that it led to: from the log itself, which holds both."""
     entry = _find(casebook, request.id, deadline)
     if entry is None:
         return "sent", request.id
-    return asyncio.run(_verdict(kafka, request, entry["partition"], entry["offset"], deadline))
+    return asyncio.run(outcome_of(kafka, request, entry["partition"], entry["offset"], deadline))
 
 
 def _find(casebook: Casebook, event_id: str, deadline: float) -> dict[str, Any] | None:
@@ -154,29 +114,3 @@ def _find(casebook: Casebook, event_id: str, deadline: float) -> dict[str, Any] 
             if time.monotonic() >= deadline:
                 return None
             time.sleep(LOOK_SECONDS)
-
-
-async def _verdict(
-    kafka: KafkaSettings, request: Event, number: int, offset: int, deadline: float
-) -> tuple[Outcome, str]:
-    """Whether the workflows stage has parked the case again: known once it is past the request at `offset`."""
-    place = (EVENTS, number)
-    while ((await committed(kafka, "workflows", [place]))[place] or 0) <= offset:
-        if time.monotonic() >= deadline:
-            return "sent", request.id
-        await asyncio.sleep(LOOK_SECONDS)
-    outcome: Outcome = "unparked"
-    last = request.id
-    reader = TopicReader(kafka, name="parked-replay")
-    await reader.start({place: offset + 1})
-    try:
-        async for records in reader.to_end():
-            for record in records:
-                if record.key == request.key:
-                    event = Event.from_record(record.headers, record.value)
-                    last = event.id
-                    if event.type == CaseParked.registered.name:
-                        outcome = "failed_again"
-    finally:
-        await reader.stop()
-    return outcome, last

@@ -62,6 +62,14 @@ def casebook(
 
 
 @app.command()
+def console() -> None:
+    """What an operator sees of the whole bus in a browser, on loopback. It asks nobody who they are."""
+    from services.console.process import run_console
+
+    run("console", run_console)
+
+
+@app.command()
 def adapter(
     file: Annotated[Path, typer.Argument(help="The adapter's adapter.toml.", exists=True, dir_okay=False)],
 ) -> None:

@@ -116,6 +116,7 @@ def _where(console: Console, bus: LocalCity, run: RunFile) -> None:
         table.add_row(name, str(process["pid"]), str(process["url"]))
     console.print(table)
     for where, what in (
+        (str(run.processes["console"]["url"]), "the console: all of it in a browser; it asks nobody who they are"),
         (f"{run.casebook_url}/docs", "the cases' API"),
         (f"{next(iter(run.processes.values()))['url']}/metrics", "measurements, the same at each process"),
         *(

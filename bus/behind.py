@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,6 +78,21 @@ async def measure(kafka: KafkaSettings, agencies: Iterable[str]) -> list[Behind]
             age = max(0.0, now - oldest_ms / 1000) if oldest_ms is not None else 0.0
             found.append(Behind(process, *place, committed.get(place), bounds[place][1], count, age))
     return found
+
+
+def totals(found: Sequence[Behind]) -> list[dict[str, Any]]:
+    """By process: records that wait, the age of the oldest, partitions in which something waits."""
+    names = list(dict.fromkeys(one.process for one in found))
+    return [
+        {
+            "process": name,
+            "lag_records": sum(one.lag_records for one in found if one.process == name),
+            "lag_seconds": round(max(one.lag_seconds for one in found if one.process == name), 3),
+            "partitions_behind": sum(1 for one in found if one.process == name and one.lag_records),
+            "partitions": sum(1 for one in found if one.process == name),
+        }
+        for name in names
+    ]
 
 
 def topics_of_processes(groups: Mapping[str, Mapping[Place, int]], agencies: Iterable[str]) -> dict[str, list[str]]:

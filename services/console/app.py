@@ -1,0 +1,116 @@
+"""The console's application: its pages, its files, and what it answers when something is not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import FastAPI, Form, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from bus.health import health_routes
+from bus.logs import get_logger
+from schemas.failures import Retryable
+from services.console import pages
+from services.console.casebook import CasebookAway, NotThere, WrongQuestion
+from services.console.parts import Parts
+from services.console.rendering import LANGUAGE_COOKIE, PREFERENCE_SECONDS, THEME_COOKIE, THEMES
+from services.console.security import COOKIE, Guard
+from services.console.words import LANGUAGES
+
+STATIC = Path(__file__).parent / "static"
+
+log = get_logger("app")
+
+
+class FormTooOld(Exception):
+    """A form without a token of this process."""
+
+
+def console_app(parts: Parts, hosts: frozenset[str]) -> ASGIApp:
+    """The application, guarded."""
+    app = FastAPI(title="Subak console", docs_url=None, redoc_url=None, openapi_url=None)
+    for router in pages.routers(parts):
+        app.include_router(router)
+    _add_preferences(app, parts)
+    _add_failures(app, parts)
+    app.router.routes.extend(health_routes(why_not_ready=lambda: None))
+    app.mount("/static", _Files(directory=STATIC), name="static")
+    return Guard(app, hosts)
+
+
+class _Files(StaticFiles):
+    """Our own files: a browser may keep them, and asks each time whether they are still the same."""
+
+    def file_response(self, *args: object, **more: object) -> Response:
+        answer = super().file_response(*args, **more)  # type: ignore[arg-type]
+        answer.headers["cache-control"] = "no-cache"
+        return answer
+
+
+def _add_preferences(app: FastAPI, parts: Parts) -> None:
+    @app.post("/preferences")
+    def prefer(
+        request: Request,
+        token: Annotated[str, Form(max_length=100)] = "",
+        back: Annotated[str, Form(max_length=2000)] = "/",
+        language: Annotated[str, Form(max_length=10)] = "",
+        theme: Annotated[str, Form(max_length=10)] = "",
+    ) -> Response:
+        """Remember a language or a theme in the browser, and go back to the page."""
+        if not parts.tokens.fits(request.cookies.get(COOKIE), token):
+            return _said(parts, request, 403, "form_old")
+        answer = RedirectResponse(_local(back), status_code=303)
+        for name, value, allowed in ((LANGUAGE_COOKIE, language, LANGUAGES), (THEME_COOKIE, theme, THEMES)):
+            if value in allowed:
+                answer.set_cookie(name, value, max_age=PREFERENCE_SECONDS, httponly=True, samesite="lax")
+        return answer
+
+
+def _local(back: str) -> str:
+    """A path of ours, whatever was sent: nobody is led elsewhere."""
+    is_ours = back.startswith("/") and not back.startswith(("//", "/\\")) and back.isprintable()
+    return back if is_ours else "/"
+
+
+def _add_failures(app: FastAPI, parts: Parts) -> None:
+    @app.exception_handler(CasebookAway)
+    def away(request: Request, error: CasebookAway) -> HTMLResponse:
+        log.warning("casebook_away", path=request.url.path, error=str(error))
+        return _said(parts, request, 503, "casebook_away", str(error))
+
+    @app.exception_handler(Retryable)
+    def later(request: Request, error: Retryable) -> HTMLResponse:
+        log.warning("not_now", path=request.url.path, error=str(error))
+        return _said(parts, request, 503, "not_now", str(error))
+
+    @app.exception_handler(NotThere)
+    def missing(request: Request, error: NotThere) -> HTMLResponse:
+        return _said(parts, request, 404, "not_there", str(error))
+
+    @app.exception_handler(WrongQuestion)
+    def wrong(request: Request, error: WrongQuestion) -> HTMLResponse:
+        return _said(parts, request, 422, "wrong_question", str(error))
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(request: Request, error: RequestValidationError) -> HTMLResponse:
+        found = "; ".join(f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors())
+        return _said(parts, request, 422, "wrong_question", found)
+
+    @app.exception_handler(FormTooOld)
+    def old(request: Request, error: FormTooOld) -> HTMLResponse:
+        return _said(parts, request, 403, "form_old")
+
+    @app.exception_handler(HTTPException)
+    def other(request: Request, error: HTTPException) -> HTMLResponse:
+        return _said(parts, request, error.status_code, "not_there" if error.status_code == 404 else "not_so")
+
+
+def _said(parts: Parts, request: Request, status: int, key: str, detail: str = "") -> HTMLResponse:
+    """A page, or the part of one, that says what is the matter. Never a blank one."""
+    template = "part_failure.html" if request.headers.get("hx-request") else "failure.html"
+    return parts.pages.answer(request, template, status=status, key=key, detail=detail)

@@ -1,0 +1,86 @@
+"""Asks the casebook's API for a page, with a deadline. What the casebook refuses comes back as the page to show.
+
+The one answer that costs the casebook a look at all cases, the summary, is kept for a moment: however many browsers
+look, it is asked once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+
+import httpx
+
+from schemas.failures import Retryable, Unprocessable
+
+ANSWER_SECONDS_MAX = 10.0
+"""How long one answer may take."""
+
+KEEP_SECONDS = 2.0
+"""How old a kept summary may be."""
+
+Answer = dict[str, Any]
+
+
+class CasebookAway(Retryable):
+    """The casebook does not answer."""
+
+
+class NotThere(Unprocessable):
+    """There is no such case, event or rejection; in words."""
+
+
+class WrongQuestion(Unprocessable):
+    """A parameter is wrong; in words."""
+
+
+class Casebook:
+    """One process's conversation with the casebook."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        self._client = httpx.AsyncClient(base_url=self.url, timeout=ANSWER_SECONDS_MAX)
+        self._summary: Answer | None = None
+        self._summary_at = 0.0
+        self._asking = asyncio.Lock()
+
+    async def ask(self, address: str, **parameters: Any) -> Answer:
+        """One answer.
+
+        Raises:
+            CasebookAway: no answer in time, or not now.
+            NotThere: there is no such thing.
+            WrongQuestion: a parameter is wrong.
+        """
+        known = {name: value for name, value in parameters.items() if value not in (None, "")}
+        try:
+            answer = await self._client.get(address, params=known)
+            found: Answer = answer.json()
+            detail = str(found.get("detail", ""))
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError) as error:
+            raise CasebookAway(f"the casebook at {self.url} does not answer ({type(error).__name__})") from error
+        if answer.is_success:
+            return found
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise NotThere(detail)
+        if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
+            raise WrongQuestion(detail)
+        raise CasebookAway(f"the casebook cannot answer now ({answer.status_code}): {detail}")
+
+    async def summary(self) -> Answer:
+        """The whole city, as it was at most `KEEP_SECONDS` ago.
+
+        Raises:
+            CasebookAway: no answer in time, or not now.
+        """
+        async with self._asking:
+            if self._summary is None or time.monotonic() - self._summary_at > KEEP_SECONDS:
+                self._summary = None
+                self._summary = await self.ask("/api/summary")
+                self._summary_at = time.monotonic()
+            return self._summary
+
+    async def close(self) -> None:
+        """End the conversation."""
+        await self._client.aclose()

@@ -1,0 +1,11 @@
+"""The console's pages, one module each."""
+
+from fastapi import APIRouter
+
+from services.console.pages import cases, now
+from services.console.parts import Parts
+
+
+def routers(parts: Parts) -> list[APIRouter]:
+    """All of them."""
+    return [module.router(parts) for module in (now, cases)]
