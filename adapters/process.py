@@ -26,6 +26,7 @@ from adapters.kinds import ListeningSource, Place, Target, WorkingTarget, source
 from adapters.ledger import Ledger
 from adapters.schedule import ScheduleSettings
 from adapters.webhook import WebhookTarget
+from bus.agency_migrations import STEPS
 from bus.agency_tables import NAME, TABLES, VERSION
 from bus.backoff import Backoff
 from bus.cases import KnownCases
@@ -83,7 +84,7 @@ class Adapter:
         self.problem: str | None = "the adapter is starting"
         """Why it cannot take events, in words; None when all is well."""
         self._agencies = [agency.id for agency in config.agencies]
-        self._database = Database(config.database_url, tables=TABLES, name=NAME, version=VERSION)
+        self._database = Database(config.database_url, tables=TABLES, name=NAME, version=VERSION, steps=STEPS)
         cases = KnownCases(self._database)
         self.outbox = Outbox(self._database, cases, rows_max=config.outbox_rows_max)
         self.inbox = Inbox(

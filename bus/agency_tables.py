@@ -1,4 +1,4 @@
-"""The tables of one adapter's database: outbox, inbox, their positions, and what is known of cases.
+"""The tables of one adapter's database: outbox, inbox, their positions, what is known of cases, what sources remember.
 
 SQLite and PostgreSQL alike. Times are seconds since 1970 (UTC). `agency` is in every key, since one database may serve
 many agencies, none of which sees another's rows.
@@ -24,7 +24,8 @@ from sqlalchemy import (
     text,
 )
 
-VERSION = 1
+VERSION = 2
+"""With each new one comes a step in `bus/agency_migrations.py`."""
 NAME = "adapter"
 
 TABLES = MetaData()
@@ -118,5 +119,40 @@ cases = Table(
     Column("jurisdiction", String(64)),
     Column("correlationid", String(128)),
     PrimaryKeyConstraint("agency", "subject"),
+    sqlite_with_rowid=False,
+)
+
+source_refused = Table(
+    "subak_source_refused",
+    TABLES,
+    Column("id", _Number, primary_key=True, autoincrement=True),
+    Column("agency", String(64), nullable=False),
+    Column("source", String(100), nullable=False),
+    Column("uid", String(64), nullable=False),  # of the row's change
+    Column("record", Text, nullable=False),  # JSON: table, operation, changed_at, row, old
+    Column("reasons", Text, nullable=False),  # JSON: code, field, problem, fix
+    Column("refused_at", Double, nullable=False),
+    UniqueConstraint("agency", "source", "uid"),
+    sqlite_autoincrement=True,
+)
+
+source_positions = Table(
+    "subak_source_positions",
+    TABLES,
+    Column("agency", String(64), primary_key=True),
+    Column("source", String(100), primary_key=True),
+    Column("table", String(130), primary_key=True),  # the agency's
+    Column("position", Text, nullable=False),  # JSON: rows below it are final
+)
+
+source_seen = Table(
+    "subak_source_seen",
+    TABLES,
+    Column("agency", String(64), primary_key=True),
+    Column("source", String(100), primary_key=True),
+    Column("table", String(130), primary_key=True),
+    Column("uid", String(64), primary_key=True),
+    Column("position", Text, nullable=False),
+    Column("seen_at", Double, nullable=False),
     sqlite_with_rowid=False,
 )

@@ -18,6 +18,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -33,11 +34,16 @@ from sqlalchemy import (
     insert,
     select,
     text,
+    update,
 )
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
+from bus.logs import get_logger
+from bus.migrations import Steps, can_upgrade, upgrade
 from schemas.failures import Misconfigured, Retryable, SubakError
+
+log = get_logger("database")
 
 T = TypeVar("T")
 
@@ -66,14 +72,24 @@ class Database:
     """Runs units of work against one database, in order of their arrival."""
 
     def __init__(
-        self, url: str, *, tables: MetaData, name: str, version: int, units_max: int = 500, waiting_max: int = 20_000
+        self,
+        url: str,
+        *,
+        tables: MetaData,
+        name: str,
+        version: int,
+        steps: Steps = MappingProxyType({}),
+        units_max: int = 500,
+        waiting_max: int = 20_000,
     ) -> None:
         """
         Args:
             url: `sqlite:///<file>` or `postgresql+psycopg://...`.
             tables: created at the start where they are missing.
             name: of the tables as a whole, for the version check.
-            version: of the tables. A database with another one is refused: it is never changed in silence.
+            version: of the tables. A database with an older one is upgraded, in one transaction; one with a newer is
+                refused.
+            steps: how to upgrade.
             units_max: units in one transaction. More is faster; one that fails makes so many run again.
             waiting_max: units that may wait. Beyond, `run` refuses at once.
         """
@@ -81,6 +97,7 @@ class Database:
         self._tables = tables
         self._name = name
         self._version = version
+        self._steps = steps
         self._units_max = units_max
         self._waiting_max = waiting_max
         self._queue: queue.SimpleQueue[_Unit | None] = queue.SimpleQueue()
@@ -94,10 +111,10 @@ class Database:
         return self._engine.dialect.name
 
     async def start(self) -> None:
-        """Open the database and create its tables where they are missing.
+        """Open the database; create its tables where they are missing, upgrade them where they are old.
 
         Raises:
-            Misconfigured: it cannot be opened, or its tables are of another version.
+            Misconfigured: it cannot be opened, or its tables are of a version that this program does not know.
             DatabaseUnavailable: it does not answer; call again.
         """
         self._loop = asyncio.get_running_loop()
@@ -179,6 +196,10 @@ class Database:
         if found is None:
             self._tables.create_all(connection)
             connection.execute(insert(_versions).values(name=self._name, version=self._version))
+        elif can_upgrade(self._steps, found, self._version):
+            upgrade(connection, self._steps, found, self._version)
+            connection.execute(update(_versions).where(_versions.c.name == self._name).values(version=self._version))
+            log.info("database_upgraded", name=self._name, version_before=found, version=self._version)
         elif found != self._version:
             raise Misconfigured(
                 f"the tables of {self._name} in {self._shown} are of version {found}, and this program knows version "

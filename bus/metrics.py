@@ -103,7 +103,7 @@ source_files = Counter(
 )
 source_rows = Counter(
     "subak_source_rows_total",
-    "Rows of files, by outcome (taken, refused: they stand in the errors file).",
+    "Rows that a source read, by outcome (taken, refused: they are kept with the reasons).",
     ["agency", "outcome"],
 )
 

@@ -8,6 +8,7 @@ import pytest
 
 from deploy.local.kafka import LocalKafka
 from tests.support.kafka import broker_in
+from tests.support.mariadb import MariaDB, mariadb_server
 from tests.support.postgresql import PostgreSQL, postgresql_server
 
 
@@ -42,3 +43,9 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalKafka]:
 def postgresql() -> Iterator[PostgreSQL]:
     """A real PostgreSQL, one for the session: `new_database()` gives the URL of an empty one. Skips where missing."""
     yield from postgresql_server()
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """A real MariaDB, one for the session: `new_database()` gives the URL of an empty one. Skips where missing."""
+    yield from mariadb_server()

@@ -1,0 +1,31 @@
+"""An SQL source from its section of adapter.toml."""
+
+from __future__ import annotations
+
+from adapters.agency_database import AgencyDatabase, agency_url
+from adapters.intake import Intake
+from adapters.kinds import Place, Source, SourceKind
+from adapters.mapping import Mapping
+from adapters.secrets import read_secret
+from adapters.sources.sql.config import SqlSourceConfig
+from adapters.sources.sql.memory import Memory
+from adapters.sources.sql.shaping import Shaping
+from adapters.sources.sql.taking import Taking
+from adapters.sources.sql.triggers import TriggerSource
+
+
+def build(config: SqlSourceConfig, place: Place, intake: Intake) -> Source:
+    """The source that a section describes. Nothing is connected yet.
+
+    Raises:
+        Misconfigured: the URL, its secret or the mapping is wrong.
+    """
+    database = AgencyDatabase(agency_url(read_secret(config, "url", place.folder, place.environment), place.folder))
+    mapping = Mapping.load(place.folder / config.mapping, place.city) if config.mapping is not None else None
+    shaping = Shaping(mapping, f"{place.city.source_of(place.agency)}/{place.name}")
+    memory = Memory(place.database, place.agency, place.name, refused_max=config.refused_rows_max)
+    taking = Taking(place.agency, database, shaping, intake, memory)
+    return TriggerSource(place.name, config, database, taking)
+
+
+KIND: SourceKind[SqlSourceConfig] = SourceKind(SqlSourceConfig, build)

@@ -1,0 +1,105 @@
+"""The way `triggers`: changes that the agency's own transactions wrote down become events, each once, none missed.
+
+    agency's change + row of changes  (one transaction of the agency's)
+      → read → mapping → outbox (committed) → the row of changes is taken away
+
+A crash at any arrow begins again at the first: the events have the same ids, and the outbox knows them. It knows ids
+for `outbox_keep_seconds` after they left; a row that could not be taken away for longer would be told twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+
+from sqlalchemy import select
+from starlette.types import ASGIApp
+
+from adapters.agency_database import AgencyDatabase
+from adapters.sources.sql.changes import Change, changes_table, read_changes, remove_changes
+from adapters.sources.sql.config import SqlSourceConfig
+from adapters.sources.sql.ddl import channel
+from adapters.sources.sql.listening import Listener
+from adapters.sources.sql.taking import Taking
+from bus.backoff import Backoff
+from bus.logs import get_logger
+from schemas.failures import Retryable
+
+log = get_logger("sql_source")
+
+_NONE = Change(0, "none", "", "", "", None, "")
+
+
+class TriggerSource:
+    """One table of changes."""
+
+    def __init__(self, name: str, config: SqlSourceConfig, database: AgencyDatabase, taking: Taking) -> None:
+        self.problem: str | None = None
+        """Why nothing is read just now; None when all is well."""
+        self._name = name
+        self._config = config
+        self._database = database
+        self._taking = taking
+        self._table = changes_table(database.kind, config.changes)
+        self._woken = asyncio.Event()
+
+    def mount(self) -> tuple[str, ASGIApp] | None:
+        """It is not called: it looks."""
+        return None
+
+    async def check(self) -> list[str]:
+        """Whether the table of changes can be read and its rows taken away."""
+        try:
+            await self._database.run(lambda connection: connection.execute(select(self._table).limit(1)).all())
+            # A delete that finds nothing shows the right to delete.
+            await self._database.run(partial(remove_changes, table=self._table, changes=[_NONE]), writes=True)
+        except Retryable as error:
+            return [str(error)]
+        return []
+
+    async def run(self) -> None:
+        """Read for ever; wait out what is away."""
+        backoff = Backoff(0.2, 30.0)
+        listener: Listener | None = None
+        if self._database.kind == "postgresql":
+            listener = Listener(self._database.url, channel(self._config.changes), self._woken.set)
+            listener.start()
+        try:
+            while True:
+                self._woken.clear()
+                try:
+                    handled = await self.read_once()
+                except Retryable as error:
+                    self.problem = str(error)
+                    log.warning("sql_source_waited", source=self._name, error=str(error), failures=backoff.failures)
+                    await asyncio.sleep(backoff.next_seconds())
+                    continue
+                backoff.reset()
+                self.problem = None
+                if not handled:
+                    await self._rest()
+        finally:
+            if listener is not None:
+                listener.close()
+            self._database.close()
+
+    async def read_once(self) -> int:
+        """Take one batch; returns how many rows there were.
+
+        Raises:
+            Retryable: call again. Rows are where they were, or their events are known.
+        """
+        changes = await self._database.run(
+            partial(read_changes, table=self._table, rows_max=self._config.batch_rows_max)
+        )
+        if changes:
+            await self._taking.take(changes)
+            await self._database.run(partial(remove_changes, table=self._table, changes=changes), writes=True)
+        return len(changes)
+
+    async def _rest(self) -> None:
+        try:
+            async with asyncio.timeout(self._config.poll_seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            return
