@@ -126,6 +126,12 @@ GRAMMARS: dict[str, Grammar] = {
         "Where large content lies.",
     ),
     "expirytime": _moment_grammar("When it is no longer worth handling."),
+    "history": _grammar(
+        rf"^(?=.{{1,64}}$){_AGENCY}$",
+        "this is not the name of an import",
+        "Send one name in kebab case, such as complaints-2019, or leave it out for what happens now.",
+        "The import that brought it, long after it happened. It is kept and shown; nobody is told or asked.",
+    ),
     "signature": _grammar(
         r"^[!-~]{1,4096}$",
         "this is not a signature",

@@ -38,11 +38,12 @@ OPTIONAL_ATTRIBUTES = (
     "traceparent",
     "dataref",
     "expirytime",
+    "history",
     "signature",
 )
 """CloudEvents' registered extensions under their own names (`correlationid` and `causationid`, `sequence`,
 `recordedtime`, `traceparent`, `dataref`, `expirytime`), and Subak's (`recipient`, `jurisdiction`, `parties`,
-`workflowversion`, `signature`)."""
+`workflowversion`, `history`, `signature`)."""
 
 
 class NotAnEvent(Unprocessable):
@@ -85,6 +86,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     traceparent: str | None = None
     dataref: str | None = None
     expirytime: str | None = None
+    history: str | None = None
+    """The import that brought it, long after it happened: it is kept and shown, and nobody is told or asked."""
     signature: str | None = None
 
     @classmethod
@@ -151,6 +154,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             headers.append(("ce_dataref", self.dataref.encode()))
         if self.expirytime is not None:
             headers.append(("ce_expirytime", self.expirytime.encode()))
+        if self.history is not None:
+            headers.append(("ce_history", self.history.encode()))
         if self.signature is not None:
             headers.append(("ce_signature", self.signature.encode()))
         headers.append(_CONTENT_TYPE)

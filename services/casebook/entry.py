@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from bus.history import HISTORY
 from bus.records import Record
 from schemas.envelope import Event
 from schemas.failures import Unprocessable
@@ -78,7 +79,7 @@ def entry_of(record: Record, seq: int) -> tuple[Entry, dict[str, Any]] | None:
         recipient=event.recipient,
         jurisdiction=event.jurisdiction,
         parties=event.parties,
-        workflowversion=event.workflowversion,
+        workflowversion=HISTORY if event.history is not None else event.workflowversion,
         data=_json(content),
         withheld=withheld,
         refusal_id=None,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from bus.history import HISTORY, OUTCOME
 from schemas.registry import EventData
 from schemas.types import (
     ApprovalExpired,
@@ -101,8 +102,12 @@ def tell(case: Case, entry: Entry, content: Content) -> None:
     case.updated_at = entry.logged_at
     case.joined(entry.agency, entry.recipient, *(entry.parties or "").split(","))
     teller = _tellers.get(entry.type)
-    if teller is not None and not case.is_closed:
+    history = entry.workflowversion == HISTORY == case.workflow
+    if teller is not None and (history or not case.is_closed):
         teller(case, entry, content)
+    if history:  # whatever it says of a step, nobody waits for the next one
+        case.state, case.outcome, case.closed_at = CLOSED, OUTCOME, entry.occurred_at
+        case.holder = case.held_since = case.answer_by = case.due_at = None
 
 
 def _tells(kind: type[EventData]) -> Callable[[Teller], Teller]:

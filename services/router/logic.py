@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bus.city import City
+from bus.history import is_history
 from bus.logic import Decided
 from bus.logs import get_logger
 from bus.records import Output, Record
@@ -38,9 +39,12 @@ class Router:
         """The router remembers nothing."""
 
     def decide(self, records: Sequence[Record], now: datetime) -> Decided:
-        """A copy of each event for each agency that must hear of it."""
-        decided = Decided(counted={"routed": 0, "unheard": 0, "failed": 0})
+        """A copy of each event for each agency that must hear of it. Of history nobody does."""
+        decided = Decided(counted={"routed": 0, "unheard": 0, "history": 0, "failed": 0})
         for record in records:
+            if is_history(record):
+                decided.counted["history"] += 1
+                continue
             try:
                 copies = self._copies(record)
             except Exception as error:

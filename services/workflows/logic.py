@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from bus.city import City
+from bus.history import HISTORY
 from bus.logic import Decided
 from bus.logs import get_logger
 from bus.records import Output, Record
@@ -137,6 +138,9 @@ class Workflows:
     def _decide(self, event: Event, at_ms: int, batch: _Batch) -> None:
         """Let the case's workflow decide, and take in what it says. Raises with nothing changed."""
         case = batch.view.case(event.subject)
+        if event.history is not None:
+            self._note_history(case, event, batch)
+            return
         sender = self._city.agency_of(event.source) or event.source
         step = Step(self._city, sender, at_ms)
         if case is None:
@@ -156,6 +160,18 @@ class Workflows:
         batch.view.cases[event.subject] = decision.case
         batch.send(decision.emissions, event, decision.case, self._source, self._number)
         batch.count("decided")
+
+    def _note_history(self, case: CaseState | None, event: Event, batch: _Batch) -> None:
+        """A case that is history has ended before it began here: nothing is decided on it, now or later."""
+        if case is None:
+            if not registry.get(event.type).opens_case:
+                problem = f"no case {event.subject} is known, and {event.type} does not open one"
+                raise Refused([Reason("unknown_case", "subject", problem, "Import the event that opened it first.")])
+            batch.view.cases[event.subject] = CaseState(id=event.subject, workflow=HISTORY, state=CLOSED)
+        elif case.workflow != HISTORY:
+            problem = f"the case {event.subject} was opened on this bus, and is no history"
+            raise Refused([Reason("not_history", "history", problem, "Send the event without the attribute.")])
+        batch.count("history")
 
     def _go_on(self, case: CaseState, event: Event, step: Step) -> Decision | None:
         workflow = self._workflows[case.workflow]

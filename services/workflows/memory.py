@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 
+from bus.history import HISTORY
 from bus.records import Output, Record
 from bus.topics import CASES
 from schemas.envelope import Event
@@ -152,6 +153,8 @@ class Memory:
     def _decode(self, id: str, record: Record) -> CaseState:
         headers: dict[str, Any] = dict(record.headers)
         workflow = (headers.get("workflow") or b"").decode()
+        if workflow == HISTORY:
+            return CaseState(id=id, workflow=HISTORY, state=CLOSED)
         decoder = self._decoders.get(workflow)
         if decoder is None:
             raise Misconfigured(

@@ -39,6 +39,7 @@ FULL = Event(
     traceparent="00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
     dataref="https://files.example.org/019ab3c2.json",
     expirytime="2026-12-24T00:00:00Z",
+    history="complaints-2019",
     signature="c2lnbmF0dXJl",
     data=DATA,
 )
