@@ -1,4 +1,4 @@
-"""`python -m bench [stage|lifecycle] [--json]`: measure, and print a table, or one JSON object."""
+"""`python -m bench [stage|lifecycle|simulate] [--json]`: measure, and print a table, or one JSON object."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 import uvloop
 from rich.console import Console
 
-from bench import lifecycle, stage
+from bench import lifecycle, simulate, stage
 from bench.machine import machine
 from bus.logs import configure_logs
 from bus.process import tune_collector
@@ -20,6 +20,7 @@ Measure = Callable[[argparse.Namespace], Coroutine[Any, Any, dict[str, Any]]]
 MEASURES: dict[str, tuple[Measure, Callable[[dict[str, Any]], Any]]] = {
     "stage": (stage.measure, stage.table),
     "lifecycle": (lifecycle.measure, lifecycle.table),
+    "simulate": (simulate.measure, simulate.table),
 }
 
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from bus.city import City, city_path, load_city
-from schemas.failures import Misconfigured
+from services.cli.naming import the_city, the_workflow
 from services.cli.showing import console, say_json, table
+from services.cli.simulate import simulate
 from services.workflows.catalogue import WORKFLOWS
 from services.workflows.definition import Workflow
 from services.workflows.drawing import mermaid, page
@@ -19,6 +19,8 @@ from services.workflows.machine import machine_of, short_name
 from services.workflows.svg import svg
 
 app = typer.Typer(no_args_is_help=True, help="Workflows: which there are, whether they are sound, how they look.")
+
+app.command()(simulate)
 
 EXIT_WRONG = 1
 
@@ -85,29 +87,6 @@ def graph(
         typer.echo(f"wrote {svg_file}")
     else:
         typer.echo(page(workflow) if as_page else mermaid(workflow), nl=False)
-
-
-def the_workflow(name: str) -> Workflow:
-    """The workflow of that name, the newest version where none is said.
-
-    Raises:
-        Misconfigured: there is none, with those that there are.
-    """
-    if name in WORKFLOWS:
-        return WORKFLOWS[name]
-    named = [workflow for workflow in WORKFLOWS.values() if workflow.name == name]
-    if not named:
-        raise Misconfigured(f'there is no workflow "{name}". Known: {", ".join(WORKFLOWS)}.')
-    return max(named, key=lambda workflow: workflow.version)
-
-
-def the_city(name: str) -> City:
-    """The city of that name or folder; the settings' where none is given."""
-    if not name:
-        from bus.settings import read_settings
-
-        name = read_settings().city
-    return load_city(city_path(name))
 
 
 def _row(workflow: Workflow) -> dict[str, Any]:

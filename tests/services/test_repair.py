@@ -338,15 +338,16 @@ WHO = st.sampled_from(["holder", "executor", "approver", "inspector", "citizen",
 ACTS = st.lists(st.tuples(WHO, st.sampled_from(ANYTHING), st.integers(0, 40)), max_size=30)
 
 
-def play(matter: Matter, who: str, data: EventData) -> None:
-    """Somebody by their part in the case, or by name, says something."""
+def play(matter: Matter, who: str, data: EventData) -> str:
+    """Somebody by their part in the case, or by name, says something. Returns which agency that is."""
     case = matter.case()
-    role = {
+    role: str = {
         "holder": case.holder, "executor": case.executor or case.holder,
         "approver": (case.approvers or (FINANCE,))[-1], "inspector": (case.inspectors or (WARD,))[-1],
         "citizen": CITIZENS,
     }.get(who, who)  # fmt: skip
     matter.say(role, data)
+    return role
 
 
 @settings(max_examples=150, deadline=None)

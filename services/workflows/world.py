@@ -1,0 +1,153 @@
+"""Workflows at play in memory, on a clock of their own: no Kafka, no encoding, no waiting. Pure.
+
+The test kit (`testing.py`) and the simulation (`simulation.py`) stand on it. It decides as the stage does
+(`logic.py`), by the same workflows; what it leaves out is what only a running bus needs: ids of consequences, the
+changelog, transactions. Timers fire exactly when they are due.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import msgspec
+
+from bus.city import City
+from schemas.envelope import Event
+from schemas.failures import Reason, Refused
+from schemas.identifiers import derived_id
+from schemas.registry import EventData, registry
+from schemas.types.cases import Message, MessageRefused, TimerFired
+from services.workflows.definition import CLOSED, CaseState, Decision, Emission, Step, Workflow, moment_of
+
+FIRES_MAX = 1000
+"""Timers of one case that may fire in a row, without an agency's event between: more is a loop."""
+
+UNKNOWN = Reason("unknown_case", "subject", "no such case is known", "Open it first.")
+ENDED = Reason("case_closed", "subject", "the case is closed", "Open a new request where the matter goes on.")
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """Something that a workflow sent."""
+
+    at_ms: int
+    case: str
+    data: EventData
+    recipient: str | None
+
+
+@dataclass(slots=True)
+class World:
+    """Some workflows, all their cases, and the time."""
+
+    city: City
+    workflows: Iterable[Workflow]
+    at_ms: int = 0
+    cases: dict[str, CaseState] = field(default_factory=dict)
+    """Closed ones too."""
+    failed: dict[str, str] = field(default_factory=dict)
+    """Cases whose workflow raised or looped: they stand still, as a parked case does. Why, in words."""
+    said: list[Said] = field(default_factory=list)
+    fired: int = 0
+    _timers: list[tuple[int, str, str]] = field(default_factory=list)
+    _by_id: dict[str, Workflow] = field(default_factory=dict)
+    _openers: dict[str, Workflow] = field(default_factory=dict)
+    _in_a_row: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for workflow in self.workflows:
+            self._by_id[workflow.id] = workflow
+            known = self._openers.get(workflow.opened_by)
+            if known is None or workflow.version > known.version:
+                self._openers[workflow.opened_by] = workflow
+
+    def take(self, event: Event, data: EventData, at_ms: int) -> tuple[Reason, ...]:
+        """An agency's event, after all timers that are due by then. Returns why it was refused; nothing where not."""
+        self.run_to(at_ms)
+        self._in_a_row.pop(event.subject, None)
+        sender = self.city.agency_of(event.source) or event.source
+        return self._decide(event.subject, event.type, data, sender, event)
+
+    def run_to(self, at_ms: int) -> None:
+        """Let time pass, and every timer fire that is due by then, in order."""
+        while self._timers and self._timers[0][0] <= at_ms:
+            due, id, name = heapq.heappop(self._timers)
+            case = self.cases.get(id)
+            if case is None or case.timers.get(name) != due or id in self.failed:
+                continue
+            self.at_ms = due
+            self._fire(case, name, due)
+        self.at_ms = max(self.at_ms, at_ms)
+
+    def _fire(self, case: CaseState, name: str, due: int) -> None:
+        count = self._in_a_row[case.id] = self._in_a_row.get(case.id, 0) + 1
+        if count > FIRES_MAX:
+            self.failed[case.id] = f"{FIRES_MAX} timers fired in a row ({name} was the last)"
+            return
+        self.fired += 1
+        timers = {other: at for other, at in case.timers.items() if other != name}
+        self.cases[case.id] = msgspec.structs.replace(case, timers=timers)
+        data = TimerFired(timer=name, due=moment_of(due))
+        self._decide(case.id, f"timer:{name}", data, "workflows", None)
+
+    def _decide(self, id: str, trigger: str, data: EventData, sender: str, event: Event | None) -> tuple[Reason, ...]:
+        if id in self.failed:
+            return ()
+        case = self.cases.get(id)
+        step = Step(self.city, sender, self.at_ms)
+        try:
+            if case is not None and case.state == CLOSED:
+                return (ENDED,)
+            if case is None:
+                workflow = self._openers.get(trigger)
+                if workflow is None or event is None:
+                    return (UNKNOWN,)
+                decision: Decision | None = workflow.open(event, data, step)
+            else:
+                decision = self._by_id[case.workflow].decide(case, trigger, data, step)
+        except Refused as refused:
+            return refused.reasons
+        except Exception as error:
+            self.failed[id] = repr(error)
+            return ()
+        if decision is not None:
+            self._put(decision.case)
+            for emission in decision.emissions:
+                self._say(decision.case, emission)
+        return ()
+
+    def _put(self, case: CaseState) -> None:
+        self.cases[case.id] = case
+        for name, due in case.timers.items():
+            heapq.heappush(self._timers, (due, case.id, name))
+
+    def _say(self, case: CaseState, emission: Emission) -> None:
+        self.said.append(Said(self.at_ms, emission.subject or case.id, emission.data, emission.recipient))
+        if emission.subject is None or not isinstance(emission.data, Message):
+            return
+        message = emission.data
+        event = Event.of(
+            message,
+            id=derived_id(case.id, f"message {len(self.said)}"),
+            source=self.city.source_of("workflows"),
+            subject=emission.subject,
+            time=moment_of(self.at_ms).isoformat(),
+        )
+        reasons = self._decide(emission.subject, event.type, message, "workflows", event)
+        if reasons and event.type != MessageRefused.registered.name:
+            refusal = MessageRefused(
+                from_case=emission.subject,
+                message_id=event.id,
+                message_type=event.type,
+                message=event.data.decode()[:4000],
+                reason="; ".join(reason.problem for reason in reasons)[:4000],
+            )
+            self._say(CaseState(id=emission.subject, workflow="", state=""), Emission(refusal, None, (), case.id))
+
+
+def data_of(event: Event) -> EventData:
+    """An event's data, as readers behind the gateway take it."""
+    data: EventData = registry.get(event.type).read(event.data)
+    return data

@@ -1,0 +1,135 @@
+"""A changed workflow over the recorded log tells which cases would have gone otherwise; an unchanged one tells none."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from bench.simulate import log
+from bus.city import City, city_path, load_city
+from bus.records import Record
+from schemas.failures import Misconfigured
+from services.cli import simulate as command
+from services.cli.finding import Whereabouts
+from services.workflows.catalogue import WORKFLOWS
+from services.workflows.simulation import Report, Simulation, in_order
+from tests.cli.command import found as answer
+from tests.cli.command import run, said
+
+CITY = load_city(city_path("denpasar"))
+REPAIR = WORKFLOWS["repair@1"]
+RECORDS = log(CITY, 20)
+
+
+def simulated(records: list[Record], city: City = CITY, since_ms: int = 0) -> Report:
+    simulation = Simulation(city, WORKFLOWS, only=REPAIR, since_ms=since_ms)
+    simulation.take(records)
+    return simulation.report()
+
+
+def changed(tmp_path: Path, file: str, *swaps: tuple[str, str]) -> Path:
+    """A copy of Denpasar's folder, with the text of one file changed."""
+    folder = tmp_path / "denpasar"
+    folder.mkdir()
+    for path in city_path("denpasar").iterdir():
+        text = path.read_text("utf-8")
+        for old, new in swaps if path.name == file else ():
+            assert old in text
+            text = text.replace(old, new)
+        (folder / path.name).write_text(text, "utf-8")
+    return folder
+
+
+def test_the_same_rules_over_the_log_change_nothing() -> None:
+    report = simulated(RECORDS)
+    assert (report.cases, report.events, report.recorded) == (20, 140, len(RECORDS))
+    assert report.differences == ()
+
+
+def test_a_log_in_any_mixture_of_partitions_gives_the_same_report() -> None:
+    assert simulated(in_order(list(reversed(RECORDS)))).as_dict() == simulated(RECORDS).as_dict()
+
+
+def test_a_shorter_target_shows_the_deadlines_that_would_have_been_missed(tmp_path: Path) -> None:
+    folder = changed(tmp_path, "services.toml", ('resolve_within = "8 working days"', 'resolve_within = "PT2H"'))
+    report = simulated(RECORDS, load_city(folder))
+    assert report.counts() == {"more_breaches": 20}
+    assert (report.breaches_then, report.breaches_now) == (0, 20)
+    assert report.differences[0].why == "0 missed deadlines would be 1"
+
+
+def test_another_agency_in_the_catalogue_shows_who_would_have_been_asked_and_what_would_stand(tmp_path: Path) -> None:
+    folder = changed(
+        tmp_path, "services.toml", ('agencies = ["public-works", "road-contractor"]', 'agencies = ["transport"]')
+    )
+    report = simulated(RECORDS, load_city(folder))
+    assert report.counts() == {"agencies": 20, "stuck": 20}
+    difference = report.differences[0]
+    assert difference.then.agencies[0] == "public-works"
+    assert difference.now.agencies[0] == "transport"
+    assert "it would stand in forwarded, and" in difference.why
+
+
+def test_cases_that_began_before_the_day_are_left_out() -> None:
+    report = simulated(RECORDS, since_ms=RECORDS[0].timestamp_ms + int(timedelta(minutes=10).total_seconds() * 1000))
+    assert report.cases == 10
+    assert report.differences == ()
+
+
+def test_what_is_no_event_is_passed_over() -> None:
+    rubbish = [Record("city-events", 0, 10**9, RECORDS[-1].timestamp_ms, b"x", b"{", [("ce_type", b"\xff")])]
+    assert simulated(RECORDS + rubbish).differences == ()
+
+
+WORKFLOW = """
+from services.workflows import repair as original
+from services.workflows.definition import CLOSED, Workflow
+from schemas.types.requests import RequestSubmitted
+
+repair = Workflow("repair", version=2, case=original.RepairCase, opened_by=RequestSubmitted)
+
+@repair.opens
+def submitted(event, data, step):
+    raise RuntimeError("not thought through")
+"""
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command's log is the recorded one: how it is read from Kafka is `TopicReader`'s promise."""
+
+    async def read(kafka: object) -> list[Record]:
+        return RECORDS
+
+    monkeypatch.setattr(command, "read_log", read)
+    monkeypatch.setattr(Whereabouts, "kafka", None)
+    monkeypatch.setenv("SUBAK_CITY", "denpasar")
+    monkeypatch.setenv("SUBAK_KAFKA_BOOTSTRAP_SERVERS", "nowhere:9092")
+
+
+@pytest.mark.usefixtures("recorded")
+def test_the_command_plays_a_changed_file_and_tells_a_workflow_that_raises(tmp_path: Path) -> None:
+    file = tmp_path / "repair2.py"
+    file.write_text(WORKFLOW, encoding="utf-8")
+    assert answer("workflow", "simulate", "repair")["otherwise"] == 0
+    found = answer("workflow", "simulate", "repair", "--with", str(file))
+    assert found["counts"] == {"agencies": 20, "stuck": 20}
+    assert "not thought through" in found["differences"][0]["why"]
+    assert "0 cases would have gone otherwise" in said("workflow", "simulate", "repair@1", "--since", "2026-01-01")
+
+
+@pytest.mark.usefixtures("recorded")
+def test_the_command_plays_a_changed_city_and_refuses_another_ones(tmp_path: Path) -> None:
+    folder = changed(tmp_path, "services.toml", ('resolve_within = "8 working days"', 'resolve_within = "PT2H"'))
+    assert answer("workflow", "simulate", "repair", "--city", str(folder))["counts"] == {"more_breaches": 20}
+    with pytest.raises(Misconfigured, match="the log is of denpasar"):
+        answer_or_raise("--city", "san-francisco")
+    with pytest.raises(Misconfigured, match="--since yesterday is no date"):
+        answer_or_raise("--since", "yesterday")
+
+
+def answer_or_raise(*arguments: str) -> None:
+    error = run("workflow", "simulate", "repair", *arguments).exception
+    raise error if isinstance(error, Exception) else AssertionError(error)
