@@ -3,7 +3,7 @@
 The agencies' events are played again at the times at which the log took them, and timers fire when they would have been
 due. What the workflows said *then* is read from the same log, what they would say *now* comes from the play. Each case
 is compared: whom it went to, how often a deadline was missed, how it ended. People would have acted otherwise in a
-changed city, so from its first difference on a case tells what the rules would have asked, not what would have been done.
+changed city: from its first difference on, a case tells what the rules would have asked, not what would have been done.
 """
 
 from __future__ import annotations
