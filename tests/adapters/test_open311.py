@@ -333,3 +333,12 @@ async def test_who_asks_too_much_waits_and_nobody_else_does(tmp_path: Path) -> N
         assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
         assert 1 <= int(answers[3].headers["Retry-After"]) <= 20
         assert (await open311.client.post("requests.json", data=post(api_key=KEY + "-other"))).status_code == 200
+
+
+async def test_who_guesses_keys_is_slowed_down_and_the_app_beside_it_is_not(
+    open311: Open311, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adapters.sources.open311.app.GUESSES_PER_MINUTE", 3)
+    wrong = [(await open311.client.post("requests.json", data=post(api_key=str(n)))).status_code for n in range(4)]
+    assert wrong == [403, 403, 403, 429]
+    await open311.submit()

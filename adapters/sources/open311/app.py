@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 log = get_logger("open311")
 
+GUESSES_PER_MINUTE = 120
+"""Wrong keys from one address. A long key is not found by guessing; nobody need be kept busy by trying, either."""
+
 Handler = Callable[[Request], Awaitable[Answer]]
 
 
@@ -188,28 +191,31 @@ class _Handlers:
         key = form.one("api_key") or query.get("api_key", "").strip()
         if not key:
             raise Failed(403, f"api_key is missing. {self._source.config.key_service}")
-        app = self._app(key)
-        self._take_turn(f"app {app.name}", app.requests_per_minute)
-        return app, form
+        return self._app(request, key), form
 
     def _admit_reader(self, request: Request) -> None:
         query = request.query_params
         self._check_jurisdiction(query.get("jurisdiction_id", "").strip())
         if key := query.get("api_key", "").strip():
-            app = self._app(key)
-            self._take_turn(f"app {app.name}", app.requests_per_minute)
+            self._app(request, key)
         elif self._source.config.reads_need_key:
             raise Failed(403, f"api_key is missing. {self._source.config.key_service}")
         else:
-            address = request.client.host if request.client else ""
-            self._take_turn(f"address {address}", self._source.config.reads_per_minute)
+            self._take_turn(f"address {_address(request)}", self._source.config.reads_per_minute)
 
-    def _app(self, key: str) -> App:
+    def _app(self, request: Request, key: str) -> App:
+        """The app whose key this is, one turn of which is taken.
+
+        Raises:
+            Failed: 403 or 429.
+        """
         # Looked up by digest: how long it takes tells nothing of a key. A key of another agency is told no more than
         # a key of nobody's.
         app = self._source.apps.get(sha256(key.encode("utf-8", "surrogatepass")).digest())
         if app is None:
+            self._take_turn(f"guesses {_address(request)}", GUESSES_PER_MINUTE)
             raise Failed(403, f"api_key is not one of this server's. {self._source.config.key_service}")
+        self._take_turn(f"app {app.name}", app.requests_per_minute)
         return app
 
     def _check_jurisdiction(self, said: str | None) -> None:
@@ -221,6 +227,10 @@ class _Handlers:
         if wait := self._limits.seconds_until_free(name, per_minute):
             problem = f"more than {per_minute} requests a minute. Wait {wait} s."
             raise Failed(429, problem, headers={"Retry-After": str(wait)})
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 async def _nothing_here(request: Request) -> Answer:
