@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 
 from adapters.sources.open311.projection import Projection, Question
 from bus.agency_tables import NAME, TABLES, VERSION
@@ -45,6 +47,10 @@ def event(case: int, kind: str, number: int, **data: Any) -> Event:
     )
 
 
+def hear(projection: Projection, events: list[Event], connection: Connection) -> None:
+    projection.hear(connection, events)
+
+
 async def test_each_event_counts_once_on_each_database(database: Database) -> None:
     projection = Projection("communications", denpasar(), database, clock=lambda: 1_764_000_000.0)
     await projection.open()
@@ -55,7 +61,7 @@ async def test_each_event_counts_once_on_each_database(database: Database) -> No
     events += [event(case, "reopened", 2, reason="Belum.") for case in range(0, 900, 2)]
     events += [event(9999, "resolved", 1, agency="public-works")]  # of no request that is known
     for part in (events, events[:1000], events[500:]):
-        await database.run(lambda connection, part=part: projection.hear(connection, part))
+        await database.run(partial(hear, projection, part))
     other = Projection("public-works", denpasar(), database)
     begun = 1_764_000_000.0 - 40 * 86_400, 1_799_000_000.0
     everything = Question(since=begun[0], until=begun[1])
