@@ -177,7 +177,13 @@ class AgencyDatabase:
                     "tcp_user_timeout": STATEMENT_SECONDS_MAX * 1000,
                 }
             else:
-                arguments |= {"read_timeout": STATEMENT_SECONDS_MAX, "write_timeout": STATEMENT_SECONDS_MAX}
+                arguments |= {
+                    "read_timeout": STATEMENT_SECONDS_MAX,
+                    "write_timeout": STATEMENT_SECONDS_MAX,
+                    # A server that is not strict cuts what is too long, in silence.
+                    "init_command": "SET SESSION sql_mode = CONCAT(@@sql_mode, ',STRICT_ALL_TABLES'), "
+                    f"SESSION innodb_lock_wait_timeout = {BUSY_SECONDS_MAX}",
+                }
             # Committed rows and no more: a snapshot kept for longer would show old ones, and lock gaps between keys.
             return create_engine(
                 self.url, pool_size=1, max_overflow=0, connect_args=arguments, isolation_level="READ COMMITTED"

@@ -16,13 +16,17 @@ from adapters.config import ServedAgency
 from adapters.secrets import read_secret
 from adapters.sources.sql.config import SqlSourceConfig, TableConfig
 from adapters.sources.sql.ddl import Binary, ddl, drop_ddl
+from adapters.targets.sql.rows import TAKEN, TAKEN_DDL
+from adapters.targets.sql.target import SqlTargetConfig, same_database
 from bus.city.problems import nearest
 from schemas.failures import Misconfigured
 
 BINARY_TYPES = ("BIT", "GEOMETRY", "POINT", "LINESTRING", "POLYGON", "BINARY", "VARBINARY")
 
 
-def needs(agency: ServedAgency, folder: Path, *, offline: bool, drop: bool) -> Iterator[tuple[str, list[str]]]:
+def needs(
+    agency: ServedAgency, folder: Path, adapter_url: str, *, offline: bool, drop: bool
+) -> Iterator[tuple[str, list[str]]]:
     """A heading and statements for each source and target that needs some.
 
     Raises:
@@ -47,6 +51,11 @@ def needs(agency: ServedAgency, folder: Path, *, offline: bool, drop: bool) -> I
                 raise Misconfigured(f"there is no file {url.database}. Set url of the source, or give --offline.")
             binary = _binary(engine, config.table, source.name)
         yield heading, ddl(kind, config.changes, config.table, binary=binary)
+    if agency.target is not None and isinstance(config := agency.target.settings, SqlTargetConfig):
+        url = agency_url(read_secret(config, "url", folder, os.environ), folder)
+        if not same_database(url, adapter_url):
+            heading = f"{agency.id}: the target, in {url.set(query={}).render_as_string(hide_password=True)}"
+            yield heading, [f"DROP TABLE IF EXISTS {TAKEN}" if drop else TAKEN_DDL]
 
 
 def _binary(engine: Engine, tables: Sequence[TableConfig], source: str) -> Binary:

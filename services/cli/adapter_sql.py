@@ -31,7 +31,9 @@ def sql_ddl(
     found = False
     for served in config.agencies:
         if agency in ("", served.id):
-            for heading, statements in needs(served, adapter.parent.absolute(), offline=offline, drop=drop):
+            for heading, statements in needs(
+                served, adapter.parent.absolute(), config.database_url, offline=offline, drop=drop
+            ):
                 found = True
                 typer.echo(f"-- {heading}")
                 for statement in statements:
