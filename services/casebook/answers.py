@@ -43,6 +43,10 @@ class CaseAnswer(Answer):
     id: str
     workflow: str | None
     """The workflow and version that it is pinned to."""
+    kind: str
+    """What it is about: `request`, `proposal`, `budget`."""
+    title: str | None
+    """What it is called, where it has a name."""
     service_code: str
     service_name: dict[str, str]
     """By language."""

@@ -36,6 +36,8 @@ from services.casebook.answers import (
 from services.casebook.filters import CaseFilters, Code, Cursor, Page, mistake, utc_now
 from services.casebook.questions import Questions, cursor_behind
 from services.casebook.shaping import Shaper
+from services.casebook.trace_api import add_traces
+from services.casebook.trace_questions import TraceQuestions
 
 log = get_logger("api")
 
@@ -100,6 +102,7 @@ def casebook_api(
     _add_cases(app, questions, shaper, city, clock)
     _add_timelines(app, questions, shaper)
     _add_refusals(app, questions, shaper)
+    add_traces(app, TraceQuestions(questions.engine), shaper, clock, NotFound, _MISSING)
     _add_problems(app)
     app.router.routes.extend(health_routes(why_not_ready=why_not_ready))
     return app

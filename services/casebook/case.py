@@ -17,6 +17,8 @@ class Case(msgspec.Struct, kw_only=True):
 
     id: str
     workflow: str | None = None
+    kind: str
+    title: str | None = None
     service_code: str
     area: str
     state: str

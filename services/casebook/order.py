@@ -21,8 +21,11 @@ _PARKING = frozenset({CaseParked.registered.name, ReplayRequested.registered.nam
 
 
 def is_consequence(entry: Entry) -> bool:
-    """Whether the workflows stage made it of another event. A timer that fires is an event of its own."""
-    return entry.agency == WORKFLOWS and entry.type != _TIMER_FIRED
+    """Whether the workflows stage made it of another event of the case.
+
+    A timer that fires is an event of its own, and so is what another case says (its recipient is the stage itself).
+    """
+    return entry.agency == WORKFLOWS and entry.type != _TIMER_FIRED and entry.recipient != WORKFLOWS
 
 
 def is_parking(entry: Entry) -> bool:

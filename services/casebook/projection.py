@@ -12,11 +12,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bus.records import Record
+from services.casebook import telling_proposals
 from services.casebook.case import Case
 from services.casebook.entry import Entry, entry_of
+from services.casebook.links import Link, links_in
 from services.casebook.order import follows, in_order, is_consequence, is_parking
 from services.casebook.refusals import Place, Rejection, rejection_of
 from services.casebook.telling import Content, opens, tell
+
+TOLD_BY = (telling_proposals,)
+"""The modules that say what types tell, beside `telling`: importing them registers it."""
 
 
 @dataclass(slots=True)
@@ -42,6 +47,8 @@ class Changes:
     """Cases that must be told again from their whole timeline, these entries included."""
     entries: list[Entry] = field(default_factory=list)
     """New lines of timelines."""
+    links: list[Link] = field(default_factory=list)
+    """What those lines name."""
     unreadable: int = 0
     """Records that are no events: passed over."""
 
@@ -63,6 +70,7 @@ def project(records: Sequence[Record], known: Known) -> Changes:
         entry.seq = counts[id] = (case.events if case is not None else counts.get(id, 0)) + 1
         entry.refusal_id = refused.get(Place(entry.log_partition, entry.log_offset))
         changes.entries.append(entry)
+        changes.links += links_in(entry, content)
         if id in again:
             continue
         if case is not None and entry.refusal_id is None and not follows(case, entry):

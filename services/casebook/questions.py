@@ -36,11 +36,11 @@ class Questions:
     """Asks. Safe for several threads at once: each question takes a connection of its own."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self.engine = engine
 
     @contextmanager
     def _asking(self) -> Iterator[Connection]:
-        with self._engine.begin() as connection:
+        with self.engine.begin() as connection:
             yield connection
 
     # -- cases

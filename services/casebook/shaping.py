@@ -40,6 +40,8 @@ class Shaper:
         return CaseAnswer(
             id=row.id,
             workflow=row.workflow,
+            kind=row.kind,
+            title=row.title,
             service_code=row.service_code,
             service_name=service.service_name if service is not None else {},
             area=row.area,

@@ -18,6 +18,8 @@ from services.casebook.case import COLUMNS as CASE_COLUMNS
 from services.casebook.case import Case
 from services.casebook.entry import COLUMNS as ENTRY_COLUMNS
 from services.casebook.entry import Entry
+from services.casebook.links import COLUMNS as LINK_COLUMNS
+from services.casebook.links import Link
 from services.casebook.projection import Known, subjects
 from services.casebook.refusals import COLUMNS as REJECTION_COLUMNS
 from services.casebook.refusals import WORKFLOWS, Place, Rejection
@@ -88,6 +90,7 @@ class Rows:
         self._entries = _Bulk(dialect, insert(tables.timeline), ENTRY_COLUMNS)
         self._cases = _Bulk(dialect, cases.on_conflict_do_update(index_elements=["id"], set_=replaced), CASE_COLUMNS)
         self._parties = _Bulk(dialect, upsert(tables.case_parties).on_conflict_do_nothing(), ("agency", "case_id"))
+        self._links = _Bulk(dialect, insert(tables.links), LINK_COLUMNS)
         self._rejections = _Bulk(dialect, upsert(tables.rejected).on_conflict_do_nothing(), REJECTION_COLUMNS)
 
     def entries(self, connection: Connection, entries: Iterable[Entry]) -> None:
@@ -99,6 +102,10 @@ class Rows:
         written = list(cases)
         self._cases.write(connection, [astuple(case) for case in written])
         self._parties.write(connection, [(agency, case.id) for case in written for agency in case.agencies])
+
+    def links(self, connection: Connection, links: Iterable[Link]) -> None:
+        """Add what new lines of timelines name."""
+        self._links.write(connection, [tuple(link) for link in links])
 
     def rejections(self, connection: Connection, rows: Iterable[Rejection]) -> None:
         """Add rejections; one that is there already stays as it is."""

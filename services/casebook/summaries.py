@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from services.casebook import saying_proposals
+
 NameOf = Callable[[str, str], str]
 """(agency's id, language) → its name."""
 
@@ -60,10 +62,11 @@ _SAYS: Mapping[str, tuple[str, str]] = {
     "subak.case.warned.v1": ("{agency} diingatkan: batas waktu mendekat", "{agency} was warned: the deadline is near"),
     "subak.case.timerfired.v1": ("Batas waktu {timer} tiba", "The deadline {timer} came"),
     "subak.case.replayrequested.v1": ("Diminta dijalankan ulang{reason}", "Replay requested{reason}"),
+    **saying_proposals.SAYS,
 }
 
-_AGENCIES = ("agency", "from_agency", "to_agency")
-_MONEY = ("amount", "estimate", "cost")
+_AGENCIES = ("agency", "from_agency", "to_agency", "decided_by_agency")
+_MONEY = ("amount", "value", "estimate", "cost")
 _OUTCOMES = {
     "rated": "dinilai",
     "unrated": "tanpa penilaian",
@@ -71,6 +74,9 @@ _OUTCOMES = {
     "withdrawn": "ditarik kembali",
     "merged": "digabung",
     "unserviceable": "tidak dapat dilayani",
+    "realised": "terwujud",
+    "rejected": "ditolak",
+    "dropped": "dibatalkan",
 }
 
 
@@ -109,20 +115,31 @@ class _Words(dict[str, str]):
             return self._money(gap, found)
         if gap == "reason":
             return f": {_shortened(found)}" if isinstance(found, str) else ""
+        if gap == "milestones":
+            return _milestones(found)
         if gap == "outcome" and self._language == "id":
             return _OUTCOMES.get(str(found), str(found))
         return _shortened(str(found)) if isinstance(found, str | int) else "?"
 
     def _money(self, gap: str, found: object) -> str:
         if not isinstance(found, dict) or "amount" not in found:
-            return "?" if gap == "amount" else ""
+            return "?" if gap in _PLAIN else ""
         text = f"{found.get('currency', '')} {found['amount']}".strip()
-        if gap == "amount":
+        if gap in _PLAIN:
             return text
         return f", {_IN[gap][self._language]} {text}"
 
 
+_PLAIN = ("amount", "value")
+"""Money that a sentence names; the other kinds only add to one."""
+
 _IN = {"estimate": {"id": "perkiraan", "en": "estimate"}, "cost": {"id": "biaya", "en": "cost"}}
+
+
+def _milestones(found: object) -> str:
+    """`Separuh saluran: met, Serah terima: scheduled`."""
+    each = [one for one in found if isinstance(one, dict)] if isinstance(found, list) else []
+    return _shortened(", ".join(f"{one.get('title')}: {one.get('status')}" for one in each)) or "?"
 
 
 def _shortened(text: str) -> str:

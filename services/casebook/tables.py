@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text
 
-VERSION = "1"
+VERSION = "2"
 """The version of these tables. Another one in the database: rebuild."""
 
 metadata = MetaData()
@@ -41,7 +41,9 @@ cases = Table(
     metadata,
     Column("id", _Code, primary_key=True, comment="The case id, also the event's subject and the Kafka key."),
     Column("workflow", Text, comment="The workflow and version that the case is pinned to."),
-    Column("service_code", _Code, nullable=False),
+    Column("kind", _Code, nullable=False, comment="What it is about: request, proposal, budget."),
+    Column("title", Text, comment="What it is called, where it has a name."),
+    Column("service_code", _Code, nullable=False, comment="Empty where it is about no one service."),
     Column("area", _Code, nullable=False),
     Column("state", _Code, nullable=False),
     Column("outcome", _Code, comment="How it ended, once it is closed."),
@@ -72,6 +74,7 @@ cases = Table(
     Index("cases_by_opening", "opened_at", "id"),
     Index("cases_by_state", "state", "opened_at", "id"),
     Index("cases_by_service", "service_code", "opened_at", "id"),
+    Index("cases_by_kind", "kind", "opened_at", "id"),
 )
 
 case_parties = Table(
@@ -108,6 +111,18 @@ timeline = Table(
     Column("log_offset", BigInteger, nullable=False),
     Index("timeline_by_event", "event_id"),
     sqlite_with_rowid=False,
+)
+
+links = Table(
+    "links",
+    metadata,
+    Column("ref", _Code, primary_key=True, comment="What is named: another case's id, a contract's, a payment's."),
+    Column("kind", _Code, primary_key=True, comment="case, ocid, contract, invoice, payment, asset, allocation ..."),
+    Column("case_id", _Code, primary_key=True, comment="The case in which it is named."),
+    Column("seq", Integer, primary_key=True, autoincrement=False, comment="Where in its timeline."),
+    Index("links_by_case", "case_id", "seq"),
+    sqlite_with_rowid=False,
+    comment="What the entries of timelines name, so that a case is found from a payment or another case.",
 )
 
 rejected = Table(

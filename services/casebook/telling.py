@@ -74,17 +74,23 @@ Content = dict[str, Any]
 Teller = Callable[[Case, Entry, Content], None]
 
 _tellers: dict[str, Teller] = {}
+_openers: dict[str, tuple[str, str | None]] = {}
+"""Types that begin a case → the state that it begins in, and the field that names it."""
 
 
 def opens(entry: Entry, content: Content) -> Case | None:
     """The case that this event begins, or None where it begins none."""
-    if entry.type != _SUBMITTED:
+    opener = _openers.get(entry.type)
+    if opener is None:
         return None
+    state, title = opener
     case = Case(
         id=entry.case_id,
-        service_code=_text(content, "service_code") or "",
-        area=_text(content, "area") or entry.jurisdiction or "",
-        state=SUBMITTED,
+        kind=entry.type.split(".")[1],
+        title=text_in(content, title) if title is not None else None,
+        service_code=text_in(content, "service_code") or "",
+        area=text_in(content, "area") or entry.jurisdiction or "",
+        state=state,
         opened_by=entry.agency,
         opened_at=entry.occurred_at,
         updated_at=entry.logged_at,
@@ -110,7 +116,9 @@ def tell(case: Case, entry: Entry, content: Content) -> None:
         case.holder = case.held_since = case.answer_by = case.due_at = None
 
 
-def _tells(kind: type[EventData]) -> Callable[[Teller], Teller]:
+def tells(kind: type[EventData]) -> Callable[[Teller], Teller]:
+    """Register what this type tells of its case."""
+
     def register(teller: Teller) -> Teller:
         _tellers[kind.registered.name] = teller
         return teller
@@ -118,107 +126,112 @@ def _tells(kind: type[EventData]) -> Callable[[Teller], Teller]:
     return register
 
 
-_SUBMITTED = RequestSubmitted.registered.name
+def begins(kind: type[EventData], state: str, title: str | None = None) -> None:
+    """Register a type that begins a case, in which state, and which of its fields names the case."""
+    _openers[kind.registered.name] = (state, title)
+
+
+begins(RequestSubmitted, SUBMITTED)
 
 
 # -- requests
 
 
-@_tells(RequestForwarded)
+@tells(RequestForwarded)
 def _forwarded(case: Case, entry: Entry, content: Content) -> None:
     case.state = FORWARDED
-    case.held_by(_text(content, "agency") or entry.recipient, entry.occurred_at)
-    case.answer_by = _moment(content, "acknowledge_by")
+    case.held_by(text_in(content, "agency") or entry.recipient, entry.occurred_at)
+    case.answer_by = moment_in(content, "acknowledge_by")
 
 
-@_tells(RequestAcknowledged)
+@tells(RequestAcknowledged)
 def _acknowledged(case: Case, entry: Entry, content: Content) -> None:
     case.state = ACKNOWLEDGED
     case.agency = entry.agency
     case.held_by(entry.agency, entry.occurred_at)
     case.answer_by = None
-    _take_estimate(case, content, "estimate")
+    take_estimate(case, content, "estimate")
 
 
-@_tells(RequestAssigned)
+@tells(RequestAssigned)
 def _assigned(case: Case, entry: Entry, content: Content) -> None:
     case.state = ASSIGNED
-    case.agency = _text(content, "agency") or case.agency
+    case.agency = text_in(content, "agency") or case.agency
     case.held_by(case.agency, entry.occurred_at)
-    case.due_at = _moment(content, "expected_datetime") or case.due_at
+    case.due_at = moment_in(content, "expected_datetime") or case.due_at
 
 
-@_tells(RequestResolved)
+@tells(RequestResolved)
 def _resolved(case: Case, entry: Entry, content: Content) -> None:
     case.state = RESOLVED
-    case.agency = _text(content, "agency") or case.agency
+    case.agency = text_in(content, "agency") or case.agency
     case.answer_by = None
     case.held_by(case.opened_by, entry.occurred_at)  # it waits for the citizen's word
-    _take_cost(case, content)
+    take_cost(case, content)
 
 
-@_tells(RequestReopened)
+@tells(RequestReopened)
 def _reopened(case: Case, entry: Entry, content: Content) -> None:
     case.state = REOPENED
     case.held_by(case.agency, entry.occurred_at)
 
 
-@_tells(RequestRated)
+@tells(RequestRated)
 def _rated(case: Case, entry: Entry, content: Content) -> None:
     case.state = RATED
 
 
-@_tells(RequestWithdrawn)
+@tells(RequestWithdrawn)
 def _withdrawn(case: Case, entry: Entry, content: Content) -> None:
     case.state = WITHDRAWN
     case.answer_by = None
 
 
-@_tells(RequestMerged)
+@tells(RequestMerged)
 def _merged(case: Case, entry: Entry, content: Content) -> None:
     case.state = MERGED
     case.answer_by = None
 
 
-@_tells(RequestClosed)
+@tells(RequestClosed)
 def _closed(case: Case, entry: Entry, content: Content) -> None:
     case.state = CLOSED
-    case.outcome = _text(content, "outcome")
-    case.agency = _text(content, "agency") or case.agency
+    case.outcome = text_in(content, "outcome")
+    case.agency = text_in(content, "agency") or case.agency
     case.closed_at = entry.occurred_at
     case.holder = case.held_since = case.answer_by = None
-    _take_cost(case, content)
+    take_cost(case, content)
 
 
 # -- approvals
 
 
-@_tells(ApprovalRequested)
+@tells(ApprovalRequested)
 def _approval_requested(case: Case, entry: Entry, content: Content) -> None:
     case.state = AWAITING_APPROVAL
-    case.agency = _text(content, "agency") or case.agency
+    case.agency = text_in(content, "agency") or case.agency
     case.held_by(entry.recipient, entry.occurred_at)
-    case.answer_by = _moment(content, "decide_by")
-    _take_estimate(case, content, "amount")
+    case.answer_by = moment_in(content, "decide_by")
+    take_estimate(case, content, "amount")
 
 
-@_tells(ApprovalGranted)
+@tells(ApprovalGranted)
 def _granted(case: Case, entry: Entry, content: Content) -> None:
     _decided(case, entry, APPROVED)
-    _take_estimate(case, content, "amount")
+    take_estimate(case, content, "amount")
 
 
-@_tells(ApprovalRefused)
+@tells(ApprovalRefused)
 def _refused(case: Case, entry: Entry, content: Content) -> None:
     _decided(case, entry, APPROVAL_REFUSED)
 
 
-@_tells(ApprovalSentBack)
+@tells(ApprovalSentBack)
 def _sent_back(case: Case, entry: Entry, content: Content) -> None:
     _decided(case, entry, SENT_BACK)
 
 
-@_tells(ApprovalExpired)
+@tells(ApprovalExpired)
 def _approval_expired(case: Case, entry: Entry, content: Content) -> None:
     case.state = APPROVAL_EXPIRED  # whoever was asked may still decide: it stays in their hands
 
@@ -232,55 +245,55 @@ def _decided(case: Case, entry: Entry, state: str) -> None:
 # -- work orders
 
 
-@_tells(WorkOrderIssued)
+@tells(WorkOrderIssued)
 def _issued(case: Case, entry: Entry, content: Content) -> None:
     case.state = ORDERED
-    case.agency = _text(content, "agency") or entry.recipient or case.agency
+    case.agency = text_in(content, "agency") or entry.recipient or case.agency
     case.held_by(case.agency, entry.occurred_at)
-    case.answer_by = _moment(content, "due")
+    case.answer_by = moment_in(content, "due")
 
 
-@_tells(WorkOrderAccepted)
+@tells(WorkOrderAccepted)
 def _accepted(case: Case, entry: Entry, content: Content) -> None:
     case.state = ACCEPTED
 
 
-@_tells(WorkOrderDeclined)
+@tells(WorkOrderDeclined)
 def _declined(case: Case, entry: Entry, content: Content) -> None:
     case.state = DECLINED
 
 
-@_tells(WorkOrderStarted)
+@tells(WorkOrderStarted)
 def _started(case: Case, entry: Entry, content: Content) -> None:
     case.state = IN_PROGRESS
     case.held_by(entry.agency, entry.occurred_at)
 
 
-@_tells(WorkOrderSuspended)
+@tells(WorkOrderSuspended)
 def _suspended(case: Case, entry: Entry, content: Content) -> None:
     case.state = SUSPENDED
-    case.held_by(_text(content, "responsible"), entry.occurred_at)  # who answers for the time of the pause
+    case.held_by(text_in(content, "responsible"), entry.occurred_at)  # who answers for the time of the pause
 
 
-@_tells(WorkOrderCompleted)
+@tells(WorkOrderCompleted)
 def _completed(case: Case, entry: Entry, content: Content) -> None:
     case.state = COMPLETED
     case.answer_by = None
-    _take_cost(case, content)
+    take_cost(case, content)
 
 
-@_tells(WorkOrderInspected)
+@tells(WorkOrderInspected)
 def _inspected(case: Case, entry: Entry, content: Content) -> None:
     case.state = INSPECTED
 
 
-@_tells(WorkOrderDefectFound)
+@tells(WorkOrderDefectFound)
 def _defect_found(case: Case, entry: Entry, content: Content) -> None:
     case.state = DEFECT_FOUND
     case.held_by(case.agency, entry.occurred_at)
 
 
-@_tells(WorkOrderCancelled)
+@tells(WorkOrderCancelled)
 def _cancelled(case: Case, entry: Entry, content: Content) -> None:
     case.state = CANCELLED
     case.answer_by = None
@@ -289,24 +302,24 @@ def _cancelled(case: Case, entry: Entry, content: Content) -> None:
 # -- the case as such
 
 
-@_tells(CaseEscalated)
+@tells(CaseEscalated)
 def _escalated(case: Case, entry: Entry, content: Content) -> None:
     step = content.get("step")
     if isinstance(step, int):
         case.escalation_step = max(case.escalation_step, step)
-    case.held_by(_text(content, "to_agency") or entry.recipient, entry.occurred_at)
+    case.held_by(text_in(content, "to_agency") or entry.recipient, entry.occurred_at)
 
 
-@_tells(CaseParked)
+@tells(CaseParked)
 def _parked(case: Case, entry: Entry, content: Content) -> None:
     case.parked_at = entry.occurred_at
-    case.parked_event_id = _text(content, "event_id")
-    case.parked_event_type = _text(content, "event_type")
-    case.parked_error = _text(content, "error")
+    case.parked_event_id = text_in(content, "event_id")
+    case.parked_event_type = text_in(content, "event_type")
+    case.parked_error = text_in(content, "error")
     case.parked_seq = entry.seq
 
 
-@_tells(ReplayRequested)
+@tells(ReplayRequested)
 def _replay_requested(case: Case, entry: Entry, content: Content) -> None:
     case.parked_at = case.parked_event_id = case.parked_event_type = case.parked_error = None
     case.parked_seq = None
@@ -315,28 +328,33 @@ def _replay_requested(case: Case, entry: Entry, content: Content) -> None:
 # -- reading a field
 
 
-def _text(content: Content, name: str) -> str | None:
+def text_in(content: Content, name: str) -> str | None:
+    """A text that is there and not empty."""
     found = content.get(name)
     return found.replace("\x00", "\ufffd") if isinstance(found, str) and found else None
 
 
-def _moment(content: Content, name: str) -> str | None:
+def moment_in(content: Content, name: str) -> str | None:
+    """A time, as UTC text."""
     return utc_text_or_none(content.get(name))
 
 
-def _money(content: Content, name: str) -> tuple[str, str] | None:
+def money_in(content: Content, name: str) -> tuple[str, str] | None:
+    """An amount and its currency."""
     found = content.get(name)
     if not isinstance(found, dict):
         return None
-    amount, currency = _text(found, "amount"), _text(found, "currency")
+    amount, currency = text_in(found, "amount"), text_in(found, "currency")
     return (amount, currency) if amount is not None and currency is not None else None
 
 
-def _take_estimate(case: Case, content: Content, name: str) -> None:
-    if (money := _money(content, name)) is not None:
+def take_estimate(case: Case, content: Content, name: str) -> None:
+    """The amount in that field is what it is thought to cost."""
+    if (money := money_in(content, name)) is not None:
         case.estimate_amount, case.estimate_currency = money
 
 
-def _take_cost(case: Case, content: Content) -> None:
-    if (money := _money(content, "cost")) is not None:
+def take_cost(case: Case, content: Content, name: str = "cost") -> None:
+    """The amount in that field is what it cost."""
+    if (money := money_in(content, name)) is not None:
         case.cost_amount, case.cost_currency = money

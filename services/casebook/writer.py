@@ -104,6 +104,7 @@ class Writer:
             events = [record for record in new if record.topic == EVENTS]
             changes = project(events, known_to(connection, events, late))
             self._rows.entries(connection, changes.entries)
+            self._rows.links(connection, changes.links)
             self._rows.cases(connection, changes.cases.values())
             self._rows.cases(connection, _tell_again(connection, changes.again))
         return Taken(len(changes.entries), len(refusals), changes.unreadable, moved)

@@ -68,7 +68,7 @@ def list_cases(
         shown.add_row(
             case["id"],
             state(case),
-            escape(text(case["service_name"], case["service_code"])),
+            escape(case["title"] or text(case["service_name"], case["service_code"] or case["kind"])),
             escape(case["area_name"] or case["area"]),
             escape(case["holder"] or ""),
             since(case["held_since"], now),
@@ -105,6 +105,8 @@ def _header(case: dict[str, Any], now: datetime, zone: ZoneInfo | None) -> Table
     grid.add_row("state", f"{state(case)}  {flags(case)}")
     if case["holder"]:
         grid.add_row("waiting for", f"[bold]{escape(case['holder'])}[/], for {since(case['held_since'], now)}")
+    if case["title"]:
+        grid.add_row(case["kind"], f"[bold]{escape(case['title'])}[/]")
     grid.add_row("service", f"{escape(text(case['service_name']))} [dim]{escape(case['service_code'])}[/]")
     grid.add_row("area", f"{escape(case['area_name'] or '')} [dim]{escape(case['area'])}[/]")
     grid.add_row("opened", f"{moment(case['opened_at'], zone)}, by {escape(case['opened_by'])}")

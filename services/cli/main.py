@@ -28,6 +28,7 @@ def _all_commands() -> typer.Typer:
         settings,
         tail,
         topics,
+        trace,
         up,
         workflow,
     )
@@ -44,6 +45,7 @@ def _all_commands() -> typer.Typer:
     app.add_typer(run.app, name="run", rich_help_panel=start)
     app.add_typer(topics.app, name="topics", rich_help_panel=start)
     app.add_typer(case.app, name="case", rich_help_panel=look)
+    app.command(rich_help_panel=look)(trace.trace)
     app.command(rich_help_panel=look)(lag.lag)
     app.command(rich_help_panel=look)(reconcile.reconcile)
     app.command(rich_help_panel=look)(tail.tail)

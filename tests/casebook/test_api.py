@@ -339,6 +339,7 @@ async def test_every_address_is_documented(client: httpx.AsyncClient) -> None:
     assert set(document["paths"]) == {
         "/api/cases", "/api/cases/{case_id}", "/api/cases/{case_id}/timeline", "/api/summary", "/api/parked",
         "/api/rejected", "/api/rejected/{rejection_id}", "/api/events/{event_id}",
+        "/api/trace/{ref}", "/api/vanished",
     }  # fmt: skip
     for path, operations in document["paths"].items():
         operation = operations["get"]

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.testing import CliRunner, Result
 
-from services.cli import case, lag, parked, rejected, tail, workflow
+from services.cli import case, lag, parked, rejected, tail, trace, workflow
 
 
 def _app() -> typer.Typer:
@@ -19,6 +19,7 @@ def _app() -> typer.Typer:
     app.add_typer(workflow.app, name="workflow")
     app.command()(lag.lag)
     app.command()(tail.tail)
+    app.command()(trace.trace)
     return app
 
 

@@ -50,7 +50,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Filled]:
     reading = reader_engine(url)
     app = casebook_api(Questions(reading), CITY, why_not_ready=lambda: None)
     port = free_ports(1)[0]
-    with _serving(app, port):
+    with serving(app, port):
         yield Filled(f"http://127.0.0.1:{port}", logbook)
     reading.dispose()
     engine.dispose()
@@ -87,7 +87,7 @@ def _log(monkeypatch: pytest.MonkeyPatch) -> Logbook:
     return logbook
 
 
-class _serving:
+class serving:
     """Serve an application in a thread while the block runs."""
 
     def __init__(self, app: Any, port: int) -> None:

@@ -105,7 +105,7 @@ class Logbook:
         for number, stage in enumerate(self._stages):
             while (due := stage.next_due()) is not None and due <= end:
                 self.now = max(self.now, due)
-                self._commit(number, stage.decide_due(self.now))
+                self._play(number, self._commit(number, stage.decide_due(self.now)))
         self.now = end
 
     def refuse_at_the_door(
@@ -181,18 +181,24 @@ class Logbook:
         self._ends[topic, number] = self._ends.get((topic, number), 0) + 1
 
     def _play(self, number: int, records: list[Record]) -> None:
+        """The stage takes these, and all that follows from them in any partition."""
         while records:
             records = self._commit(number, self._stages[number].decide(records, self.now))
+            for other in sorted({record.partition for record in records} - {number}):  # messages to other cases
+                self._play(other, [record for record in records if record.partition == other])
+            records = [record for record in records if record.partition == number]
 
     def _commit(self, number: int, decided: Decided) -> list[Record]:
         self._stages[number].apply(decided)
-        own = []
+        own, written = [], set[tuple[int, str]]()
         for output in decided.outputs:
             if output.topic in (EVENTS, REJECTED):
-                record = self._append(output.topic, number, output.key, output.value, output.headers)
+                place = output.partition if output.partition is not None else partition_for(output.key, self.partitions)
+                record = self._append(output.topic, place, output.key, output.value, output.headers)
+                written.add((place, output.topic))
                 own += [record] if output.topic == EVENTS else []
-        for topic in {output.topic for output in decided.outputs} & {EVENTS, REJECTED}:
-            self._end_transaction(number, topic)
+        for place, topic in sorted(written):
+            self._end_transaction(place, topic)
         return own
 
     def state(self, case: str | int) -> str | None:

@@ -17,6 +17,7 @@ from schemas.types.contracting import (
 )
 from schemas.types.proposals import ProposalEndorsed, ProposalForwarded, ProposalRanked, ProposalSubmitted
 from schemas.values import NonNegativeMoney
+from tests.support.logbook import Logbook
 from tests.support.partitions import Partitions
 
 CITY = load_city(city_path("denpasar"))
@@ -113,3 +114,39 @@ class Musrenbang(Partitions):
         """Code, problem and fix of the last refusal."""
         reason = self.refusals()[-1].reasons[0]
         return reason.code, reason.problem, reason.fix
+
+
+def in_logbook(log: Logbook, name: str, *, steps: int = 99, line: str = "line", amount: int = 200) -> None:
+    """The same straight way in a log that a casebook reads: up to `steps` events of the proposal `name`."""
+    id = log.case_id(name)
+    ocid, contract = f"{OCID}-{name}", f"SPK-{name}"
+    done = Milestone(id="100", title="Serah terima", status="met")
+    submitted = ProposalSubmitted(title=f"Saluran air {name}", service_code="drain", area=AREA, estimate=idr(180))
+    said: list[tuple[str, EventData, str]] = [
+        (WARD, submitted, name),
+        (WARD, ProposalEndorsed(attendance=64), name),
+        (WARD, ProposalRanked(rank=1), name),
+        (WARD, ProposalForwarded(agency=DISTRICT), name),
+        (DISTRICT, ProposalRanked(rank=3, of=41), name),
+        (DISTRICT, ProposalForwarded(agency=PLANNING), name),
+        (PLANNING, ProposalRanked(rank=17), name),
+        (FINANCE, BudgetAllocated(proposal=id, amount=idr(amount), agency=WORKS, allocation_id=f"A-{name}"), line),
+        (WORKS, ContractingTender(ocid=ocid, procurement_method="open"), name),
+        (WORKS, ContractingAward(ocid=ocid, award_id="W-1", supplier="CV Dwi", value=idr(150)), name),
+        (WORKS, ContractingContract(ocid=ocid, contract_id=contract, award_id="W-1", value=idr(150)), name),
+        (WORKS, ContractingImplementation(ocid=ocid, contract_id=contract, milestones=(done,)), name),
+        (WORKS, BudgetBilled(contract_id=contract, invoice_id=f"INV-{name}", amount=idr(150)), name),
+        (FINANCE, BudgetPaid(contract_id=contract, payment_id=f"SP2D-{name}", amount=idr(150)), name),
+        (FINANCE, AssetRegistered(asset_id=f"KIB-{name}", name="Saluran"), name),
+    ]
+    for agency, data, case in said[:steps]:
+        log.say(agency, data, case=case)
+
+
+def line_in_logbook(log: Logbook, name: str = "line") -> None:
+    """A budget line with money, in such a log."""
+    ceiling = BudgetCeilingSet(
+        budget_line="1.03.02", name="Drainase", fiscal_year=2027, amount=idr(1000), agency=WORKS, area="51.71"
+    )
+    log.say(FINANCE, ceiling, case=name)
+    log.say(FINANCE, BudgetAppropriated(amount=idr(800)), case=name)
