@@ -15,10 +15,11 @@ from bus.records import Record
 from services.casebook import telling_proposals
 from services.casebook.case import Case
 from services.casebook.entry import Entry, entry_of
+from services.casebook.fields import Content
 from services.casebook.links import Link, links_in
 from services.casebook.order import follows, in_order, is_consequence, is_parking
 from services.casebook.refusals import Place, Rejection, rejection_of
-from services.casebook.telling import Content, opens, tell
+from services.casebook.telling import opens, tell
 
 TOLD_BY = (telling_proposals,)
 """The modules that say what types tell, beside `telling`: importing them registers it."""

@@ -7,7 +7,6 @@ another form than its schema says is left as it was.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from bus.history import HISTORY, OUTCOME
 from schemas.registry import EventData
@@ -42,7 +41,7 @@ from schemas.types import (
 )
 from services.casebook.case import Case
 from services.casebook.entry import Entry
-from services.casebook.moments import utc_text_or_none
+from services.casebook.fields import Content, moment_in, money_in, text_in
 from services.casebook.states import (
     ACCEPTED,
     ACKNOWLEDGED,
@@ -70,7 +69,6 @@ from services.casebook.states import (
     WITHDRAWN,
 )
 
-Content = dict[str, Any]
 Teller = Callable[[Case, Entry, Content], None]
 
 _tellers: dict[str, Teller] = {}
@@ -325,27 +323,7 @@ def _replay_requested(case: Case, entry: Entry, content: Content) -> None:
     case.parked_seq = None
 
 
-# -- reading a field
-
-
-def text_in(content: Content, name: str) -> str | None:
-    """A text that is there and not empty."""
-    found = content.get(name)
-    return found.replace("\x00", "\ufffd") if isinstance(found, str) and found else None
-
-
-def moment_in(content: Content, name: str) -> str | None:
-    """A time, as UTC text."""
-    return utc_text_or_none(content.get(name))
-
-
-def money_in(content: Content, name: str) -> tuple[str, str] | None:
-    """An amount and its currency."""
-    found = content.get(name)
-    if not isinstance(found, dict):
-        return None
-    amount, currency = text_in(found, "amount"), text_in(found, "currency")
-    return (amount, currency) if amount is not None and currency is not None else None
+# -- what several of these do
 
 
 def take_estimate(case: Case, content: Content, name: str) -> None:

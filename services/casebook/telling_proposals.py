@@ -23,6 +23,7 @@ from schemas.types import (
 )
 from services.casebook.case import Case
 from services.casebook.entry import Entry
+from services.casebook.fields import Content, moment_in, money_in, text_in
 from services.casebook.states import (
     AWAITING_BUDGET,
     BUDGETED,
@@ -42,16 +43,7 @@ from services.casebook.states import (
     REJECTED,
     SUBMITTED,
 )
-from services.casebook.telling import (
-    Content,
-    begins,
-    moment_in,
-    money_in,
-    take_cost,
-    take_estimate,
-    tells,
-    text_in,
-)
+from services.casebook.telling import begins, take_cost, take_estimate, tells
 
 begins(ProposalSubmitted, SUBMITTED, "title")
 begins(BudgetCeilingSet, OPEN, "name")
