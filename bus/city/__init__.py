@@ -3,7 +3,7 @@
 from bus.city.directory import City
 from bus.city.feed import Feed, load_feed, request_from_open311
 from bus.city.load import city_path, load_city
-from bus.city.model import Agency, Area, Bounds, Level, Proposals, Responsibility, Service, Subscription
+from bus.city.model import Agency, Area, Bounds, Level, Permit, Proposals, Responsibility, Service, Subscription
 from bus.city.problems import Problem, WrongCity
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "City",
     "Feed",
     "Level",
+    "Permit",
     "Problem",
     "Proposals",
     "Responsibility",

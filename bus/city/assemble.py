@@ -9,11 +9,11 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
 
 from pydantic import ValidationError
 
-from bus.city.calendar import Within, WorkingTime, parse_within
+from bus.city.assemble_steps import UNKNOWN_TARGET, permits_of, proposals_of, target_of
+from bus.city.calendar import Within
 from bus.city.directory import City
 from bus.city.files import (
     AgencyEntry,
@@ -27,13 +27,13 @@ from bus.city.files import (
 )
 from bus.city.model import (
     OPERATIONS,
-    PROPOSAL_STEPS,
     REPLAY_REQUESTED,
     Agency,
     Area,
     AttributeValue,
     Bounds,
     Level,
+    Permit,
     Proposals,
     Responsibility,
     Service,
@@ -41,11 +41,8 @@ from bus.city.model import (
     Subscription,
 )
 from bus.city.problems import Problems, nearest
-from bus.city.read import AGENCIES, AREAS, CITY, SERVICES, CityFiles
+from bus.city.read import AGENCIES, AREAS, SERVICES, CityFiles
 from schemas.values import Money
-
-UNKNOWN_TARGET = timedelta(days=1)
-"""Stands in for a target that was noted as wrong, so that the rest of its service can be checked."""
 
 TARGETS = tuple(name for name in TargetsEntry.model_fields if name.endswith("_within"))
 
@@ -69,6 +66,7 @@ class Draft:
     service_codes: set[str] = field(default_factory=set)
     """The services that the file names, those with problems too."""
     proposals: Proposals | None = None
+    permits: dict[str, Permit] = field(default_factory=dict)
 
     @property
     def settings(self) -> CityEntry:
@@ -93,7 +91,7 @@ class Draft:
             publishes=(REPLAY_REQUESTED,),
         )
         values = settings.model_dump(
-            exclude={"area_separator", "bounds", "calendar", "level", "languages", "proposals"}
+            exclude={"area_separator", "bounds", "calendar", "level", "languages", "permit", "proposals"}
         )
         return City(
             **values,
@@ -105,6 +103,7 @@ class Draft:
             agencies={**self.agencies, OPERATIONS: operations},
             services=self.services,
             proposals=self.proposals,
+            permits=self.permits,
         )
 
 
@@ -114,7 +113,8 @@ def assemble(files: CityFiles, problems: Problems) -> Draft:
     _add_areas(draft, problems)
     _add_agencies(draft, problems)
     _add_services(draft, problems)
-    _add_proposals(draft, problems)
+    draft.proposals = proposals_of(files.city, problems)
+    draft.permits = permits_of(files.city, problems)
     return draft
 
 
@@ -260,24 +260,6 @@ def _add_services(draft: Draft, problems: Problems) -> None:
         draft.services[entry.service_code] = _service(entry, whole_city, targets, draft.files.targets.warn_at)
 
 
-def _add_proposals(draft: Draft, problems: Problems) -> None:
-    entry = draft.settings.proposals
-    if entry is None:
-        return
-    within: dict[str, Within] = dict.fromkeys(PROPOSAL_STEPS, UNKNOWN_TARGET)
-    for step in entry.within:
-        if step not in within:
-            advice = f"{nearest(step, within)} Correct or remove it."
-            problems.note(CITY, f"proposals.within.{step}", "this key is unknown", advice)
-    for step in within:
-        key = f"proposals.within.{step}"
-        if step not in entry.within:
-            problems.note(CITY, key, "it is missing", 'Add it, such as "P14D".')
-            continue
-        within[step] = _target(draft, entry.within[step], CITY, key, problems) or UNKNOWN_TARGET
-    draft.proposals = Proposals(office=entry.office, finance=entry.finance, within=within)
-
-
 def _service(
     entry: ServiceEntry, whole_city: tuple[str, ...], targets: dict[str, Within], warn_at: float | None
 ) -> Service:
@@ -312,19 +294,5 @@ def _attributes(entry: ServiceEntry) -> tuple[ServiceAttribute, ...]:
 
 def _durations(draft: Draft, entry: TargetsEntry, key: str, problems: Problems) -> dict[str, Within]:
     said = {name: text for name in TARGETS if (text := getattr(entry, name)) is not None}
-    read = {name: _target(draft, text, SERVICES, f"{key}.{name}", problems) for name, text in said.items()}
+    read = {name: target_of(draft.settings, text, SERVICES, f"{key}.{name}", problems) for name, text in said.items()}
     return {name: within for name, within in read.items() if within is not None}
-
-
-def _target(draft: Draft, text: str, file: str, key: str, problems: Problems) -> Within | None:
-    """A target as a file says it; None, with the problem noted, where it is none."""
-    try:
-        within = parse_within(text)
-    except ValueError as error:
-        fix = 'Write it as "2 working days", "4 working hours", "P3D" or "PT4H"; months have no fixed length.'
-        problems.note(file, key, str(error), fix)
-        return None
-    if isinstance(within, WorkingTime) and draft.settings.calendar is None and not problems.concern(CITY, "calendar"):
-        fix = f'Add [calendar] to {CITY}, or write calendar time, such as "P3D".'
-        problems.note(file, key, f'"{text}" needs to know which days are worked', fix)
-    return within

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bus.city.assemble import Draft
 from bus.city.check_agencies import check_agencies
+from bus.city.check_permits import check_permits
 from bus.city.check_places import check_areas, check_settings
 from bus.city.check_proposals import check_proposals
 from bus.city.check_rights import check_rights
@@ -23,3 +24,4 @@ def check(draft: Draft, problems: Problems) -> None:
     check_services(draft, problems)
     check_rights(draft, problems)
     check_proposals(draft, problems)
+    check_permits(draft, problems)

@@ -41,6 +41,17 @@ class ProposalsEntry(Strict):
     """How long each step may take, as ISO 8601 durations."""
 
 
+class PermitEntry(Strict):
+    """`[[permit]]` in city.toml: one kind of permit."""
+
+    service_code: str
+    name: LocalisedText
+    office: str
+    consulted: list[str] = []
+    within: dict[str, str] = {}
+    """How long each step may take, as ISO 8601 durations."""
+
+
 class CityEntry(Strict):
     """city.toml. All keys may be missing here, so that one slip does not hide the rest; the checks ask for them."""
 
@@ -60,11 +71,12 @@ class CityEntry(Strict):
     default_agency: str | None = None
     general_service: str | None = None
     proposals: ProposalsEntry | None = None
+    permit: list[PermitEntry] | None = None
     calendar: CalendarEntry | None = None
     """Working days and hours; without it all time counts."""
 
 
-OPTIONAL_CITY_KEYS = frozenset({"area_separator", "calendar", "proposals"})
+OPTIONAL_CITY_KEYS = frozenset({"area_separator", "calendar", "permit", "proposals"})
 
 
 class SubscriptionEntry(Strict):

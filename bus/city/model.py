@@ -34,6 +34,9 @@ ENTITLEMENTS = frozenset({PERSONAL})
 PROPOSAL_STEPS = ("endorse", "rank", "forward", "budget", "procure", "contract", "build", "pay", "register")
 """What a proposal may wait for, in order: each has its time in `[proposals.within]`."""
 
+PERMIT_STEPS = ("check", "supply", "consult", "decide", "issue")
+"""What an application may wait for, in order: each has its time in a permit's `within`."""
+
 Relation = Literal["area", "party", "inspector", "all"]
 """What an agency must be to an event in order to hear of it.
 
@@ -118,6 +121,19 @@ class Proposals(Strict):
     """The agency that keeps the budget lines, pays, and registers assets."""
     within: dict[str, Within]
     """How long each of `PROPOSAL_STEPS` may take."""
+
+
+class Permit(Strict):
+    """One kind of permit: who decides on it, and whose opinion is heard before."""
+
+    service_code: str
+    name: LocalisedText
+    office: str
+    """The agency that checks, decides and issues."""
+    consulted: tuple[str, ...] = ()
+    """The agencies that are asked for their opinion, all at once."""
+    within: dict[str, Within]
+    """How long each of `PERMIT_STEPS` may take."""
 
 
 class Responsibility(Strict):

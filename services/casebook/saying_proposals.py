@@ -1,4 +1,4 @@
-"""One line for each type of proposals, budgets and contracting, in Indonesian and English; see `summaries.py`."""
+"""One line for each type of proposals, budgets, contracting and permits, in two languages; see `summaries.py`."""
 
 from __future__ import annotations
 
@@ -81,6 +81,32 @@ SAYS: Mapping[str, tuple[str, str]] = {
     "subak.asset.registered.v1": (
         "{sender} mencatat aset {asset_id}: {name}",
         "{sender} registers the asset {asset_id}: {name}",
+    ),
+    "subak.permit.applied.v1": ("{sender} mengajukan izin: {title}", "{sender} applies for a permit: {title}"),
+    "subak.permit.evidencerequested.v1": ("{sender} meminta bukti{reason}", "{sender} asks for evidence{reason}"),
+    "subak.permit.evidencesupplied.v1": ("Bukti diserahkan", "The evidence is brought"),
+    "subak.permit.accepted.v1": ("{sender} menyatakan berkas lengkap", "{sender} finds the application complete"),
+    "subak.permit.consultationrequested.v1": (
+        "Pendapat diminta dari {agency}{reason}",
+        "{agency} is asked for its opinion{reason}",
+    ),
+    "subak.permit.opiniongiven.v1": ("{sender}: {opinion}{reason}", "{sender}: {opinion}{reason}"),
+    "subak.permit.decisionrequested.v1": (
+        "Giliran {agency}: {step}{reason}",
+        "It is the turn of {agency}: {step}{reason}",
+    ),
+    "subak.permit.decided.v1": ("{sender} memutuskan: {decision}{reason}", "{sender} decides: {decision}{reason}"),
+    "subak.permit.issued.v1": (
+        "Izin {permit_id} terbit, berlaku sampai {valid_until}",
+        "Permit {permit_id} is issued, valid until {valid_until}",
+    ),
+    "subak.permit.suspended.v1": ("Izin dibekukan{reason}", "The permit is suspended{reason}"),
+    "subak.permit.reinstated.v1": ("Izin berlaku kembali{reason}", "The permit holds again{reason}"),
+    "subak.permit.revoked.v1": ("Izin dicabut{reason}", "The permit is revoked{reason}"),
+    "subak.permit.withdrawn.v1": ("Ditarik kembali oleh pemohon", "Withdrawn"),
+    "subak.permit.closed.v1": (
+        "Selesai: {outcome}, oleh {decided_by_agency}{reason}",
+        "Ended: {outcome}, by {decided_by_agency}{reason}",
     ),
     "subak.case.messagerefused.v1": (
         "Kasus {from_case} tidak dapat menerimanya{reason}",

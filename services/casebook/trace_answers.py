@@ -27,7 +27,9 @@ class TraceLine(Answer):
     """One thing that happened on the way."""
 
     chapter: str
-    """`proposed`, `deliberated`, `budgeted`, `procured`, `built`, `paid`, `ended`; `line`: a budget line's own."""
+    """`proposed`, `deliberated`, `budgeted`, `procured`, `built`, `paid`, `ended`; `line`: a budget line's own.
+
+    For a permit: `applied`, `examined`, `decided`, `held`, `ended`."""
     time: str
     """When it happened there, as sent."""
     agency: str

@@ -34,8 +34,16 @@ _CHAPTERS: Mapping[str, str] = {
     "subak.proposal.rejected.v1": "ended",
     "subak.proposal.dropped.v1": "ended",
     _CLOSED: "ended",
+    "subak.permit.applied.v1": "applied",
+    "subak.permit.decided.v1": "decided",
+    "subak.permit.issued.v1": "decided",
+    "subak.permit.suspended.v1": "held",
+    "subak.permit.reinstated.v1": "held",
+    "subak.permit.revoked.v1": "ended",
+    "subak.permit.withdrawn.v1": "ended",
+    "subak.permit.closed.v1": "ended",
 }
-_CHAPTER_OF_DOMAIN = {"contracting": "procured", "budget": "line", "proposal": "deliberated"}
+_CHAPTER_OF_DOMAIN = {"contracting": "procured", "budget": "line", "proposal": "deliberated", "permit": "examined"}
 
 
 def story(entries: Sequence[EntryAnswer]) -> list[TraceLine]:
@@ -65,7 +73,7 @@ def story(entries: Sequence[EntryAnswer]) -> list[TraceLine]:
 def stopped(case: CaseAnswer, entries: Sequence[EntryAnswer]) -> Stopped:
     """Where it rests or ended, whose word that was, and why."""
     counting = [entry for entry in entries if entry.refusal_id is None]
-    end = _last(counting, (_CLOSED,))
+    end = _last(counting, (_CLOSED, "subak.permit.closed.v1"))
     if case.closed_at is not None:
         data = (end.data or {}) if end is not None else {}
         return Stopped(

@@ -29,6 +29,10 @@ CHAPTERS = {
     "paid": "What was billed and paid",
     "ended": "How it ended",
     "line": "The budget line",
+    "applied": "What was applied for",
+    "examined": "How it was examined",
+    "decided": "What was decided",
+    "held": "How the permit went on",
 }
 STEPS = {
     "endorse": "to be endorsed by the village",
@@ -40,6 +44,9 @@ STEPS = {
     "build": "for its milestones",
     "pay": "for its bills to be paid",
     "register": "to be registered as an asset",
+    "check": "for its papers to be checked",
+    "decide": "for a decision",
+    "issue": "for the permit to be issued",
 }
 """What a proposal waits for, in words."""
 

@@ -13,6 +13,7 @@ from bus.city import load_city
 from bus.city.load import city_path
 from deploy.local.ports import free_ports
 from schemas.types.budgets import BudgetPaid
+from schemas.types.permits import OpinionGiven, PermitAccepted, PermitApplied, PermitDecided, PermitIssued
 from schemas.types.proposals import ProposalMerged, ProposalRejected
 from services.casebook import tables
 from services.casebook.api import casebook_api
@@ -43,6 +44,15 @@ def musrenbang() -> Logbook:
     in_logbook(log, "waiting", steps=2)
     in_logbook(log, "merged", steps=1)
     log.say(WARD, ProposalMerged(into=log.case_id("waiting"), reason="Saluran yang sama."), case="merged")
+    permit = CITY.permits["building-permit"]
+    applied = PermitApplied(service_code=permit.service_code, area="51.71.01.1005", title="Rumah tinggal")
+    log.say(CITY.citizens_channel, applied, case="permit")
+    log.say(permit.office, PermitAccepted(), case="permit")
+    for agency in permit.consulted:
+        log.say(agency, OpinionGiven(opinion="favourable", reason="Sesuai tata ruang."), case="permit")
+    log.say(permit.office, PermitDecided(decision="granted", reason="Syarat terpenuhi."), case="permit")
+    until = log.now + timedelta(days=365)
+    log.say(permit.office, PermitIssued(permit_id="PBG-2026-001", valid_until=until), case="permit")
     return log
 
 
@@ -194,6 +204,19 @@ def test_what_nobody_knows_and_what_is_not_one_thing_is_told(city: Logbook) -> N
     assert str(several).startswith("W-1 leads to several cases: ")
     for wrong in ((), (city.case_id("works"), "--vanished")):
         assert "say what to trace" in str(run("trace", *wrong).exception)
+
+
+def test_a_permit_is_told_too_and_found_by_its_number(city: Logbook) -> None:
+    trace = found("trace", "PBG-2026-001")
+    assert (trace["case"]["kind"], trace["case"]["state"]) == ("permit", "issued")
+    assert trace["story"][0]["chapter"] == "applied"
+    shown = said("trace", "PBG-2026-001")
+    for words in (
+        "applies for a permit: Rumah tinggal",
+        "favourable: Sesuai tata ruang.",
+        "Permit PBG-2026-001 is issued",
+    ):
+        assert words in shown, words
 
 
 def test_works_is_the_executor(city: Logbook) -> None:
