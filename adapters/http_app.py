@@ -30,6 +30,10 @@ BODY_BYTES_MAX = 1_048_576
 BODY_WAIT_SECONDS_MAX = 30.0
 """How long a body may take to arrive: who sends slower holds a connection for nothing."""
 
+READ_AWAY_BYTES_MAX = 16 * 1024 * 1024
+READ_AWAY_SECONDS_MAX = 5.0
+"""How much of a body that is too large is read and dropped before the answer, and for how long."""
+
 RETRY_AFTER_SECONDS = 5
 """What a sender is asked to wait when the adapter cannot store."""
 
@@ -197,6 +201,7 @@ async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
     """The body, if it is not too large and not too slow."""
     stated = headers.get(b"content-length", b"0")
     if not stated.isdigit() or int(stated[:19]) > BODY_BYTES_MAX:
+        await _read_away(receive)
         raise Answered(_TOO_LARGE)
     parts: list[bytes] = []
     left = BODY_BYTES_MAX
@@ -210,6 +215,7 @@ async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
                 parts.append(message.get("body", b""))
                 left -= len(parts[-1])
                 if left < 0:
+                    await _read_away(receive)
                     raise Answered(_TOO_LARGE)
                 if not message.get("more_body"):
                     return parts[0] if len(parts) == 1 else b"".join(parts)
@@ -270,6 +276,18 @@ async def read_away(asked: Asked, *, bytes_max: int, wait_seconds: float) -> Non
                 asked.is_read = message["type"] == "http.disconnect" or not message.get("more_body")
 
 
+async def _read_away(receive: Receive) -> None:
+    """Take some more of a body that is too large, so that its sender hears why and does not only see a broken pipe."""
+    left = READ_AWAY_BYTES_MAX
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(READ_AWAY_SECONDS_MAX):
+            while left > 0:
+                message = await receive()
+                left -= len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body"):
+                    return
+
+
 _TOO_LARGE = refusal(
     413,
     Reason(
@@ -279,7 +297,6 @@ _TOO_LARGE = refusal(
         "Send fewer events at once; send large content by reference, in dataref.",
     ),
 )
-"""The connection stays open: the server reads the rest away, so that the sender sees this and not a broken pipe."""
 
 
 def _later(error: Retryable) -> Answer:

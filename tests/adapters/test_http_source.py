@@ -289,6 +289,21 @@ async def test_a_body_without_a_stated_length_is_bounded_too(client: httpx.Async
     assert (answer.status_code, reasons(answer)) == (413, [("too_large", "body")])
 
 
+async def test_a_sender_that_writes_all_before_it_reads_hears_why_its_body_is_refused(
+    client: httpx.AsyncClient,
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
+    head = f"POST {URL} HTTP/1.1\r\nHost: a\r\nAuthorization: {client.headers['Authorization']}\r\n"
+    writer.write(f"{head}Content-Length: 4000000\r\nConnection: close\r\n\r\n".encode())
+    for _ in range(40):
+        writer.write(b" " * 100_000)
+        await writer.drain()  # a broken pipe ends this
+        await asyncio.sleep(0.001)
+    assert b" 413 " in await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+
+
 async def test_a_body_that_never_ends_is_given_up(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("adapters.http_app.BODY_WAIT_SECONDS_MAX", 0.2)
     reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
