@@ -114,6 +114,10 @@ casebook_events = Counter(
 casebook_batch_seconds = Histogram(
     "subak_casebook_batch_seconds", "One SQL transaction of the casebook.", buckets=_SECONDS
 )
+cases_open = Gauge("subak_cases_open", "Cases that are not closed, by the agency that holds them.", ["agency", "state"])
+cases_overdue = Gauge(
+    "subak_cases_overdue", "Open cases whose deadline, or whose step's deadline, has passed.", ["agency"]
+)
 
 
 class LaneMetrics:

@@ -12,6 +12,7 @@ from bus.settings import Settings
 from services.casebook.api import casebook_api
 from services.casebook.database import reader_engine, writer_engine
 from services.casebook.following import NAME, Following, FollowingSettings
+from services.casebook.measuring import measure_often
 from services.casebook.questions import Questions
 from services.casebook.writer import Writer
 
@@ -37,16 +38,19 @@ async def run_casebook(settings: Settings, stopping: asyncio.Event, *, rebuild: 
         rebuild=rebuild,
         settings=FollowingSettings(batch_records_max=settings.batch_records_max),
     )
-    app = casebook_api(Questions(reading), city, why_not_ready=following.why_not_ready)
+    questions = Questions(reading)
+    app = casebook_api(questions, city, why_not_ready=following.why_not_ready)
     try:
         async with serving(app, host=settings.http_host, port=settings.http_port) as port:
             log.info("process_serving", url=f"http://{settings.http_host}:{port}")
             work = asyncio.create_task(following.run(), name=NAME)
+            measuring = asyncio.create_task(measure_often(questions), name=f"{NAME}-measuring")
             try:
                 await until_stopped(stopping, work)
             finally:
                 following.stop()
-                await asyncio.gather(work, return_exceptions=True)
+                measuring.cancel()
+                await asyncio.gather(work, measuring, return_exceptions=True)
     finally:
         writing.dispose()
         reading.dispose()

@@ -114,6 +114,14 @@ class Questions:
 
     # -- the whole
 
+    def open_cases(self, now: str) -> Found:
+        """Rows of (agency, state, cases, overdue) of what is not closed."""
+        agency = func.coalesce(_case.holder, _case.agency, _case.opened_by).label("agency")
+        overdue = func.sum(case((_overdue(now), 1), else_=0)).label("overdue")
+        counts = select(agency, _case.state, func.count().label("cases"), overdue)
+        with self._asking() as connection:
+            return connection.execute(counts.where(_case.closed_at.is_(None)).group_by(agency, _case.state)).all()
+
     def summary(self, now: str) -> tuple[Found, int, int]:
         """Rows of (agency, state, closed, cases, overdue); how many are parked; how many events were refused.
 

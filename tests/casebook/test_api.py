@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
+from prometheus_client import Gauge
 from sqlalchemy import Engine
 
 from bus import metrics
@@ -18,6 +19,7 @@ from schemas.types.cases import ReplayRequested
 from schemas.types.requests import RequestAcknowledged, RequestRated, RequestSubmitted
 from schemas.types.workorders import WorkOrderAccepted, WorkOrderCompleted
 from services.casebook.api import casebook_api
+from services.casebook.measuring import measure
 from services.casebook.questions import Questions
 from services.casebook.writer import Writer
 from services.workflows import repair as repair_module
@@ -201,6 +203,21 @@ async def test_a_case_and_its_timeline_say_what_who_when_and_caused_by_what(
     assert paged == entries
     [event] = (await ask(client, f"/api/events/{forwarded['event_id']}"))["events"]
     assert event == forwarded
+
+
+async def test_the_metrics_of_open_and_overdue_cases_are_what_the_summary_says(
+    writing: Engine, reading: Engine, client: httpx.AsyncClient, logbook: Logbook, clock: Clock
+) -> None:
+    fill(writing, logbook)
+    clock.now = START + timedelta(days=400)
+    summary = await ask(client, "/api/summary")
+    measure(Questions(reading), clock.now)
+
+    def total(gauge: Gauge) -> float:
+        return sum(sample.value for metric in gauge.collect() for sample in metric.samples)
+
+    assert total(metrics.cases_open) == summary["open"] > 0
+    assert total(metrics.cases_overdue) == summary["overdue"] > 0
 
 
 async def test_the_summary_counts_every_case_once(writing: Engine, client: httpx.AsyncClient, logbook: Logbook) -> None:
