@@ -25,6 +25,7 @@ from bus.settings import read_settings
 from bus.topics import in_topic, out_topic
 from schemas.failures import Misconfigured, SubakError
 from services.cli.adapter_certify import certify_adapter
+from services.cli.adapter_import import import_history
 from services.cli.adapter_sql import sql_ddl
 from services.cli.finding import Whereabouts
 from services.cli.showing import console, event_type, say_json
@@ -32,6 +33,7 @@ from services.cli.showing import console, event_type, say_json
 app = typer.Typer(no_args_is_help=True, help="An agency's adapter: begin one, check it, bring in its history.")
 
 app.command("certify")(certify_adapter)
+app.command("import")(import_history)
 app.command("sql-ddl")(sql_ddl)
 
 EXIT_WRONG = 1

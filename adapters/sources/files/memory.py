@@ -9,8 +9,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Any
 
+import msgspec
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -59,6 +61,13 @@ rows = Table(
     Column("seen_at", Integer, nullable=False, index=True),
     sqlite_with_rowid=False,
 )
+
+
+def known_by(agency: str, source: str, said: Mapping[str, Any]) -> tuple[bytes, bytes]:
+    """What the event of a row, which has an id, is known by, and what it says: type, case and data."""
+    content = msgspec.json.encode([said.get("type"), said.get("subject"), said.get("data")], order="deterministic")
+    key = f"{agency}\x1f{source}\x1f{said['id']}"
+    return blake2b(key.encode(), digest_size=16).digest(), blake2b(content, digest_size=8).digest()
 
 
 @dataclass(slots=True)

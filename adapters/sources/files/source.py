@@ -16,7 +16,7 @@ from collections.abc import Mapping as Columned
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from hashlib import blake2b, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -31,7 +31,7 @@ from adapters.sources.files.arrivals import DONE, FAILED, Arrivals, look, open_p
 from adapters.sources.files.config import FilesConfig
 from adapters.sources.files.csv_rows import csv_rows
 from adapters.sources.files.errors import ErrorsFile
-from adapters.sources.files.memory import Memory, Progress
+from adapters.sources.files.memory import Memory, Progress, known_by
 from adapters.sources.files.table import Columns, FileRefused, Row
 from adapters.sources.files.xlsx_rows import xlsx_rows
 from bus import metrics
@@ -243,11 +243,10 @@ class FilesSource:
 
     def _key(self, said: dict[str, Any]) -> tuple[bytes, bytes]:
         """What a row's event is known by, and what it says."""
-        content = msgspec.json.encode([said.get("type"), said.get("subject"), said.get("data")], order="deterministic")
         if said.get("id") is None:  # what the row says is what it is
-            said["id"] = derived_id(self._source, content.decode())
-        key = f"{self._agency}\x1f{self._name}\x1f{said['id']}"
-        return blake2b(key.encode(), digest_size=16).digest(), blake2b(content, digest_size=8).digest()
+            content = [said.get("type"), said.get("subject"), said.get("data")]
+            said["id"] = derived_id(self._source, msgspec.json.encode(content, order="deterministic").decode())
+        return known_by(self._agency, self._name, said)
 
     def _put_done(self, path: Path, errors: ErrorsFile) -> None:
         stem, suffix = os.path.splitext(path.name)
