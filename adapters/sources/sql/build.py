@@ -8,6 +8,7 @@ from adapters.kinds import Place, Source, SourceKind
 from adapters.mapping import Mapping
 from adapters.secrets import read_secret
 from adapters.sources.sql.config import SqlSourceConfig
+from adapters.sources.sql.cursor import CursorSource
 from adapters.sources.sql.memory import Memory
 from adapters.sources.sql.shaping import Shaping
 from adapters.sources.sql.taking import Taking
@@ -25,6 +26,8 @@ def build(config: SqlSourceConfig, place: Place, intake: Intake) -> Source:
     shaping = Shaping(mapping, f"{place.city.source_of(place.agency)}/{place.name}")
     memory = Memory(place.database, place.agency, place.name, refused_max=config.refused_rows_max)
     taking = Taking(place.agency, database, shaping, intake, memory)
+    if config.way == "cursor":
+        return CursorSource(place.name, config, database, taking, memory)
     return TriggerSource(place.name, config, database, taking)
 
 
