@@ -17,10 +17,12 @@ from typing import Annotated, Any
 from pydantic import Field, SerializeAsAny, StringConstraints, ValidationError
 
 from adapters.attachments.config import AttachmentsConfig
+from adapters.kafka_identity import KafkaIdentity
 from adapters.kinds import source_kind, target_kind
 from adapters.reach import Reach
 from adapters.secrets import WrongSecret, read_secret, signing_key
 from bus.city.problems import nearest
+from bus.kafka.security import Credentials
 from schemas.failures import Misconfigured
 from schemas.strict import Strict
 from schemas.values import AgencyId
@@ -74,6 +76,8 @@ class AgencyConfig(Strict):
     """The environment variable that holds the token."""
     token_file: str | None = None
     """The file that holds the token."""
+    kafka: KafkaIdentity | None = None
+    """Who it is to Kafka; without this, who the adapter is."""
     webhook: WebhookConfig | None = None
     """Where its system is told. Without one, the system asks: `GET /agencies/<id>/inbox`."""
     source: tuple[dict[str, Any], ...] = ()
@@ -140,6 +144,7 @@ class ServedAgency(Strict):
 
     id: str
     token: str = Field(repr=False)
+    kafka: Credentials | None = Field(default=None, repr=False)
     webhook: Webhook | None = None
     sources: tuple[Named, ...] = ()
     target: Named | None = None
@@ -192,6 +197,7 @@ def _resolved(file: _File, path: Path, environment: Mapping[str, str]) -> Adapte
                     f"token has {len(token)} characters, fewer than {TOKEN_CHARACTERS_MIN}. Use a longer one."
                 )
             webhook = _webhook(agency.webhook, where, folder, environment, problems) if agency.webhook else None
+            credentials = agency.kafka.credentials(folder, environment) if agency.kafka else None
         except WrongSecret as error:
             problems.append(f"{where}: {error}")
             continue
@@ -209,6 +215,7 @@ def _resolved(file: _File, path: Path, environment: Mapping[str, str]) -> Adapte
             ServedAgency(
                 id=agency.id,
                 token=token,
+                kafka=credentials,
                 webhook=webhook,
                 sources=tuple(source for source in sources if source is not None),
                 target=target,
@@ -304,6 +311,7 @@ _SECTIONS: Mapping[str, type[Strict]] = {
     "agency": AgencyConfig,
     "attachments": AttachmentsConfig,
     "webhook": WebhookConfig,
+    "kafka": KafkaIdentity,
 }
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,7 @@ from bus.logs import get_logger
 from bus.outbox import Horizon, Outbox, Relay
 from bus.process import serving, until_stopped
 from bus.settings import Settings
-from bus.topics import in_topic
+from bus.topics import in_topic, inbox_group
 from schemas.failures import Misconfigured, Retryable
 
 log = get_logger("adapter")
@@ -101,14 +101,14 @@ class Adapter:
             Relay(
                 agency.id,
                 self.outbox,
-                kafka,
+                kafka if agency.kafka is None else kafka.known_as(agency.kafka),
                 horizon=horizon,
                 turns=turns,
                 accept_new_outbox=agency.accept_new_outbox,
             )
             for agency in config.agencies
         ]
-        self.reader = InboxReader(config.name, self._agencies, self.inbox, kafka)
+        self.readers = list(self._readers(kafka))
         self.sources = [
             source_kind(named.kind).build(named.settings, self._place(agency.id, named, city, folder), self._intake)
             for agency in config.agencies
@@ -125,6 +125,15 @@ class Adapter:
             for agency in config.agencies
             if (named := agency.target) is not None
         }
+
+    def _readers(self, kafka: KafkaSettings) -> Iterator[InboxReader]:
+        """One reader for all agencies that share the adapter's identity, and one for each that has its own."""
+        shared = [agency.id for agency in self.config.agencies if agency.kafka is None]
+        if shared:
+            yield InboxReader(f"adapter-{self.config.name}", shared, self.inbox, kafka)
+        for agency in self.config.agencies:
+            if agency.kafka is not None:
+                yield InboxReader(inbox_group(agency.id), [agency.id], self.inbox, kafka.known_as(agency.kafka))
 
     def _place(self, agency: str, named: Named, city: City, folder: Path) -> Place:
         return Place(
@@ -156,7 +165,7 @@ class Adapter:
                 self.problem = None
                 work: list[Coroutine[Any, Any, None]] = [
                     *(relay.run() for relay in self.relays),
-                    self.reader.run(),
+                    *(reader.run() for reader in self.readers),
                     *(delivery.run() for delivery in deliveries.values()),
                     *(source.run() for source in self.sources),
                     *(target.run() for target in self._targets.values() if isinstance(target, WorkingTarget)),

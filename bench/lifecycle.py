@@ -82,7 +82,7 @@ class Agencies:
         await self._outbox.start(self._agencies)
         horizon, turns = Horizon(), asyncio.Semaphore(8)
         relays = [Relay(a, self._outbox, self._kafka, horizon=horizon, turns=turns) for a in self._agencies]
-        reader = InboxReader("bench", self._agencies, self._inbox, self._kafka)
+        reader = InboxReader("adapter-bench", self._agencies, self._inbox, self._kafka)
         self._tasks = [asyncio.create_task(relay.run()) for relay in relays]
         self._tasks.append(asyncio.create_task(reader.run()))
 

@@ -6,10 +6,21 @@ import json
 import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TypedDict
 
+from bus.kafka.security import Credentials, Protocol, Security
 from schemas.failures import Misconfigured
 
 NAME = "run.json"
+
+
+class RunSecurity(TypedDict, total=False):
+    """How a secured local Kafka is reached, as paths."""
+
+    security_protocol: Protocol
+    ca_file: str
+    operator_file: str
+    administrator_file: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +32,12 @@ class RunFile:
     bootstrap_servers: str
     partitions: int
     casebook_url: str
+    security_protocol: Protocol = "PLAINTEXT"
+    ca_file: str = ""
+    operator_file: str = ""
+    """The credentials of the operators' commands."""
+    administrator_file: str = ""
+    """The credentials of whoever administers its Kafka."""
     adapters: dict[str, dict[str, str]] = field(default_factory=dict)
     """Agency id → `url` and `token` of its adapter's HTTP source."""
     open311: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -48,6 +65,15 @@ class RunFile:
             return cls(**json.loads(found[0].read_text(encoding="utf-8")))
         except (ValueError, TypeError) as error:
             raise Misconfigured(f"{found[0]} cannot be read: {error}. Stop the bus and start it again.") from error
+
+    def security(self, *, administration: bool = False) -> Security:
+        """How the operators' commands (or the administrator's) reach its Kafka."""
+        if self.security_protocol == "PLAINTEXT":
+            return Security()
+        file = self.administrator_file if administration else self.operator_file
+        return Security(
+            protocol=self.security_protocol, ca_file=Path(self.ca_file), credentials=Credentials(file=Path(file))
+        )
 
     def write(self, home: Path) -> None:
         """Put the run file into `home`, whole or not at all. It holds tokens: only its owner may read it."""

@@ -15,6 +15,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from bus.kafka.security import Credentials, Protocol, Security
 from bus.kafka.settings import KafkaSettings
 from schemas.failures import Misconfigured
 
@@ -36,6 +37,24 @@ class Settings(BaseSettings):
     """The city: the name of one that is shipped, or a directory."""
     kafka_bootstrap_servers: str = ""
     """An existing Kafka cluster, as `host:port`, several with commas. Empty: the local one."""
+    kafka_security_protocol: Protocol = "PLAINTEXT"
+    """How Kafka is spoken to: SASL_SSL (a user and a password, over TLS), SSL (a client certificate), or PLAINTEXT,
+    which suits a Kafka on this machine alone."""
+    kafka_user: str = ""
+    """Who this process is to Kafka, for SASL_SSL with SCRAM-SHA-512."""
+    kafka_password: str = Field(default="", repr=False)
+    """Its password."""
+    kafka_password_file: Path | None = None
+    """A file that holds the password and nothing else."""
+    kafka_credentials_file: Path | None = None
+    """A TOML file with `user` and `password`, as `subak topology apply` and `subak agency add` write it. It may be
+    replaced under a running process."""
+    kafka_ca_file: Path | None = None
+    """The certificates (PEM) that sign the brokers'. Empty: those that the system trusts."""
+    kafka_certificate_file: Path | None = None
+    """This process's own certificate with its chain (PEM): who it is, for SSL."""
+    kafka_key_file: Path | None = None
+    """The key of that certificate (PEM, without a passphrase)."""
     kafka_partitions: int = Field(default=1, ge=1, le=1000)
     """Partitions of every topic, frozen when the topics are created. 1 suits one machine; a city takes 12 or more, one
     for each process that may ever share a stage's work."""
@@ -84,10 +103,43 @@ class Settings(BaseSettings):
             bootstrap_servers=self.kafka_bootstrap_servers,
             partitions=self.kafka_partitions,
             replication_factor=self.kafka_replication_factor,
+            security=self.kafka_security,
             compression=self.kafka_compression,
             session_timeout_seconds=self.kafka_session_timeout_seconds,
             transaction_timeout_seconds=self.kafka_transaction_timeout_seconds,
         )
+
+    @property
+    def kafka_security(self) -> Security:
+        """Who this process is to Kafka.
+
+        Raises:
+            Misconfigured: what is stated cannot work together.
+        """
+        stated = [self.kafka_password, self.kafka_password_file, self.kafka_credentials_file]
+        if sum(1 for one in stated if one) > 1 or (self.kafka_user and self.kafka_credentials_file):
+            raise Misconfigured(
+                "the credentials for Kafka are stated twice: keep SUBAK_KAFKA_CREDENTIALS_FILE, or SUBAK_KAFKA_USER "
+                "with one of SUBAK_KAFKA_PASSWORD and SUBAK_KAFKA_PASSWORD_FILE."
+            )
+        password = self.kafka_password
+        if self.kafka_password_file is not None:
+            try:
+                password = self.kafka_password_file.read_text(encoding="utf-8").strip()
+            except (OSError, ValueError) as error:
+                raise Misconfigured(f"SUBAK_KAFKA_PASSWORD_FILE cannot be read: {error}.") from error
+        named = bool(self.kafka_user or password or self.kafka_credentials_file)
+        security = Security(
+            protocol=self.kafka_security_protocol,
+            credentials=Credentials(user=self.kafka_user, password=password, file=self.kafka_credentials_file)
+            if named
+            else None,
+            ca_file=self.kafka_ca_file,
+            certificate_file=self.kafka_certificate_file,
+            key_file=self.kafka_key_file,
+        )
+        security.check()
+        return security
 
     def database(self, name: str) -> str:
         """The URL of the database of the process `name`."""

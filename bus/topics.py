@@ -36,3 +36,13 @@ def in_topic(agency: str) -> str:
 def agency_of_out(topic: str) -> str:
     """The agency that an out topic belongs to. The topic is the identity: ACLs let no other write there."""
     return topic.removeprefix("agency-").removesuffix("-out")
+
+
+def relay_group(agency: str) -> str:
+    """The group that holds the position of this agency's outbox, and its relay's transactional id."""
+    return f"agency-{agency}-relay"
+
+
+def inbox_group(agency: str) -> str:
+    """The group under which tools see how far this agency's inbox is, where it reads under a name of its own."""
+    return f"agency-{agency}-inbox"

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from bus import metrics
 from bus.backoff import Backoff
 from bus.inbox.inbox import Inbox
-from bus.kafka import KafkaSettings, TopicReader, partitions_of, require_topics
+from bus.kafka import KafkaSettings, NotAllowed, TopicReader, partitions_of, require_topics
 from bus.logs import get_logger
 from bus.topics import in_topic
 from schemas.failures import Misconfigured, Retryable
@@ -56,11 +56,11 @@ class InboxReader:
     ) -> None:
         """
         Args:
-            name: of the adapter; its lag is shown under the group `adapter-<name>`.
+            name: the group under which its lag is shown, such as `adapter-<name>`.
         """
         self.problem: str | None = f"the inbox of {name} has not reached Kafka yet"
         """Why nothing arrives just now, in words; None when all is well."""
-        self._name = f"adapter-{name}"
+        self._name = name
         self._topics = [in_topic(agency) for agency in agencies]
         self._inbox = inbox
         self._kafka = kafka
@@ -83,9 +83,11 @@ class InboxReader:
                     await self._step(reader)
                     backoff.reset()
                     self.problem = None
-            except Retryable as error:
+            except (Retryable, NotAllowed) as error:
+                # Who is refused is suspended, or gets new credentials: other agencies of this adapter go on.
                 self.problem = f"the inbox waits: {error}"
-                log.warning("inbox_reader_waited", error=str(error), failures=backoff.failures)
+                tell = log.error if isinstance(error, NotAllowed) else log.warning
+                tell("inbox_reader_waited", group=self._name, error=str(error), failures=backoff.failures)
             finally:
                 await reader.stop()
             await asyncio.sleep(backoff.next_seconds())

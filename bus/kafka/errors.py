@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from aiokafka.errors import (
     AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
     InvalidProducerEpoch,
     KafkaError,
     ProducerFenced,
+    SaslAuthenticationFailed,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
     UnknownTopicOrPartitionError,
@@ -25,11 +27,13 @@ class Fenced(Retryable):
 
 
 class NotAllowed(Misconfigured):
-    """Kafka's ACLs refuse this principal what it asked for."""
+    """Kafka refuses this principal: who it says that it is (TLS, password), or what it asked for (ACLs)."""
 
 
 _REFUSALS = (
     AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
+    SaslAuthenticationFailed,
     GroupAuthorizationFailedError,
     TopicAuthorizationFailedError,
     TransactionalIdAuthorizationFailed,
@@ -43,9 +47,18 @@ def sorted_error(error: BaseException, doing: str) -> SubakError:
     if isinstance(error, ProducerFenced | InvalidProducerEpoch):
         return Fenced(f"fenced while {doing}: a newer process has taken over")
     if isinstance(error, _REFUSALS):
-        return NotAllowed(f"Kafka refused this principal while {doing}: {error!r}. Check its ACLs and credentials.")
+        return NotAllowed(
+            f"Kafka's ACLs refused this principal while {doing}: {_what(error)}. `subak topology plan` shows what the "
+            "city's directory gives it."
+        )
     if isinstance(error, UnknownTopicOrPartitionError):
         return Misconfigured(f"a topic is missing while {doing}: {error!r}. Create the topics: `subak topics create`.")
     if isinstance(error, KafkaError | TimeoutError | OSError | AssertionError):
         return BrokerUnavailable(f"Kafka did not answer while {doing}: {error!r}")
     raise error
+
+
+def _what(error: BaseException) -> str:
+    """What was refused: the client's own name of it, and what it was about."""
+    about = ", ".join(str(part) for part in error.args if part)
+    return f"{type(error).__name__}{f' ({about})' if about else ''}"

@@ -10,8 +10,8 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from bus.kafka.closing import closed
-from bus.kafka.errors import sorted_error
 from bus.kafka.reader import TopicReader
+from bus.kafka.refusal import explained
 from bus.kafka.settings import KafkaSettings
 
 
@@ -24,7 +24,7 @@ async def admin_client(settings: KafkaSettings, doing: str) -> AsyncIterator[AIO
             await client.start()
         yield client
     except Exception as error:
-        raise sorted_error(error, doing) from error
+        raise await explained(error, doing, settings) from error
     finally:
         await closed(client.close, seconds=5)
 

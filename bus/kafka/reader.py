@@ -15,6 +15,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 from bus.kafka.closing import discard
 from bus.kafka.errors import sorted_error
 from bus.kafka.pace import Pace
+from bus.kafka.refusal import explained
 from bus.kafka.settings import KafkaSettings
 from bus.kafka.tool_offsets import ToolOffsets
 from bus.records import Record
@@ -61,7 +62,7 @@ class TopicReader:
         except BaseException as error:
             await discard(consumer)
             if isinstance(error, Exception):
-                raise sorted_error(error, f"starting the reader {self.name}") from error
+                raise await explained(error, f"starting the reader {self.name}", self._settings) from error
             raise
         self._consumer = consumer
         self._pace = Pace(consumer, self._settings)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
+
+from bus.kafka.security import Credentials, Security
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +20,9 @@ class KafkaSettings:
 
     replication_factor: int = 1
     """Copies of every partition: 3 in a city, 1 on one machine. Min ISR follows: one less, at least 1."""
+
+    security: Security = field(default_factory=Security)
+    """Who we are to Kafka, and whom we trust."""
 
     compression: Literal["none", "lz4"] = "lz4"
     """How batches travel and rest. lz4 takes a third of the space, and a tenth of a stage's processor time."""
@@ -45,14 +50,23 @@ class KafkaSettings:
         """Copies that must have a record before it counts as written."""
         return max(1, self.replication_factor - 1)
 
+    def known_as(self, credentials: Credentials) -> KafkaSettings:
+        """The same bus for another user."""
+        return replace(self, security=replace(self.security, credentials=credentials))
+
     def client(self, name: str) -> dict[str, Any]:
-        """Options of every client."""
+        """Options of every client.
+
+        Raises:
+            Misconfigured: a file with credentials or certificates cannot be read.
+        """
         return {
             "bootstrap_servers": self.bootstrap_servers,
             "client_id": f"{self.client_id}-{name}",
             "request_timeout_ms": int(self.request_timeout_seconds * 1000),
             "retry_backoff_ms": 50,
             "metadata_max_age_ms": 30_000,
+            **self.security.options(),
         }
 
     def consumer(self, name: str) -> dict[str, Any]:

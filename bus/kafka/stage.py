@@ -23,6 +23,7 @@ from faststream.kafka.message import KafkaMessage
 from bus import metrics
 from bus.backoff import Backoff
 from bus.kafka.closing import closed
+from bus.kafka.faststream_security import faststream_security
 from bus.kafka.lane import Lane, LaneSettings
 from bus.kafka.offsets import admin_client
 from bus.kafka.pace import Pace
@@ -86,6 +87,7 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
             logger=None,
             allow_auto_create_topics=False,
             request_timeout_ms=int(kafka.request_timeout_seconds * 1000),
+            security=faststream_security(kafka.security),
         )
         self._subscriber = self._broker.subscriber(
             *topics,

@@ -12,36 +12,17 @@ import time
 from collections.abc import Iterable, Sequence
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaError, TopicAuthorizationFailedError, for_code
+from aiokafka.protocol.metadata import MetadataRequest
 
-from bus.kafka.errors import BrokerUnavailable
+from bus.kafka.errors import BrokerUnavailable, NotAllowed
 from bus.kafka.offsets import admin_client
 from bus.kafka.settings import KafkaSettings
+from bus.kafka.topic_settings import topic_settings
 from bus.kafka.transactions import TransactionalProducer
 from bus.records import Output
-from bus.topics import CASES, CITY_TOPICS, EVENTS, POSITIONS, REJECTED, STAGES, in_topic, out_topic
+from bus.topics import CITY_TOPICS, EVENTS, POSITIONS, STAGES, in_topic, out_topic
 from schemas.failures import Misconfigured
-
-RECORD_BYTES_MAX = 1_200_000
-"""One event: 1 MiB of data, and its headers."""
-
-REJECTED_BYTES_MAX = 3_000_000
-"""A rejected record carries the original in base64."""
-
-_WEEKS_2 = str(14 * 24 * 3600 * 1000)
-_COMPACT = {"cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.1", "segment.ms": "600000"}
-
-
-def topic_settings(topic: str, min_insync_replicas: int) -> dict[str, str]:
-    """What Kafka must do with `topic`: the log keeps everything, what agencies exchange stays two weeks."""
-    common = {"min.insync.replicas": str(min_insync_replicas), "max.message.bytes": str(RECORD_BYTES_MAX)}
-    if topic in (CASES, POSITIONS):
-        return common | _COMPACT
-    if topic == EVENTS:
-        return common | {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
-    if topic == REJECTED:
-        return common | {"retention.ms": "-1", "max.message.bytes": str(REJECTED_BYTES_MAX)}
-    return common | {"cleanup.policy": "delete", "retention.ms": _WEEKS_2}
 
 
 async def ensure_topics(settings: KafkaSettings, agencies: Iterable[str]) -> list[str]:
@@ -64,12 +45,30 @@ async def ensure_topics(settings: KafkaSettings, agencies: Iterable[str]) -> lis
 
 
 async def partition_counts(settings: KafkaSettings, topics: Iterable[str]) -> dict[str, int]:
-    """How many partitions each of `topics` has on the cluster; 0 where it does not exist."""
+    """How many partitions each of `topics` has on the cluster; 0 where it does not exist.
+
+    Raises:
+        NotAllowed: this principal may not even see one of them.
+    """
     async with admin_client(settings, "looking at the topics") as admin:
         there = set(await admin.list_topics())
         found = await admin.describe_topics(sorted(there & set(topics)))
+        hidden = await _hidden(admin, sorted(set(topics) - there))
+    if hidden:
+        raise NotAllowed(
+            f"Kafka's ACLs do not let {settings.security.who} see {', '.join(hidden)}. `subak topology plan` shows "
+            "what the city's directory gives it."
+        )
     counts = {topic["topic"]: len(topic["partitions"]) for topic in found}
     return {topic: counts.get(topic, 0) for topic in topics}
+
+
+async def _hidden(admin: AIOKafkaAdminClient, topics: list[str]) -> list[str]:
+    """Those of `topics` that we may not see, which looks as if they were missing. Asks so that none is created."""
+    if not topics:
+        return []
+    answer = await admin._send_request(MetadataRequest(topics, allow_auto_topic_creation=False))
+    return [topic for code, topic, *_ in answer.topics if for_code(code) is TopicAuthorizationFailedError]
 
 
 NEW_TOPIC_SECONDS_MAX = 30.0

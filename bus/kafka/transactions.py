@@ -14,6 +14,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from bus.kafka.closing import closed
 from bus.kafka.errors import BrokerUnavailable, sorted_error
+from bus.kafka.refusal import explained
 from bus.kafka.settings import KafkaSettings
 from bus.records import Output, partition_for
 from schemas.failures import Misconfigured
@@ -45,7 +46,8 @@ class TransactionalProducer:
         except BaseException as error:
             await _discard(producer)
             if isinstance(error, Exception):
-                raise sorted_error(error, f"starting the producer {self.transactional_id}") from error
+                doing = f"starting the producer {self.transactional_id}"
+                raise await explained(error, doing, self._settings) from error
             raise
         self._producer = producer
 

@@ -21,7 +21,7 @@ from sqlalchemy import Connection, select
 from bus import metrics
 from bus.agency_tables import outbox, outbox_positions
 from bus.backoff import Backoff
-from bus.kafka import Fenced, KafkaSettings, Lateness, TransactionalProducer, committed, ends
+from bus.kafka import Fenced, KafkaSettings, Lateness, NotAllowed, TransactionalProducer, committed, ends
 from bus.logs import get_logger
 from bus.outbox.horizon import Horizon
 from bus.outbox.outbox import Outbox
@@ -29,7 +29,7 @@ from bus.outbox.position import Begin, Found, begin_at
 from bus.outbox.rows import Waiting, read_rows
 from bus.records import Output
 from bus.statements import set_rows
-from bus.topics import out_topic
+from bus.topics import out_topic, relay_group
 from schemas.failures import Retryable
 
 log = get_logger("relay")
@@ -63,6 +63,9 @@ class RelaySettings:
     retry_seconds_first: float = 0.2
     retry_seconds_max: float = 10.0
     """Pause while the broker or the database is away: doubles from first to max, jittered."""
+
+    refused_wait_seconds: float = 2.0
+    """Pause after Kafka refused this agency (suspended, or credentials that ended), before it is asked again."""
 
     fenced_wait_seconds: float = 5.0
     """Pause after another process took the outbox over, before this one claims it back."""
@@ -99,7 +102,7 @@ class Relay:
         self._accept_new_outbox = accept_new_outbox
         self._clock = clock
         self._topic = out_topic(agency)
-        self._group = f"agency-{agency}-relay"
+        self._group = relay_group(agency)
         self._producer: TransactionalProducer | None = None
         self._position = 0
         self._committed_at = 0.0
@@ -116,7 +119,8 @@ class Relay:
         """Relay for ever.
 
         Raises:
-            Misconfigured: a person must act (a position was lost, a topic is missing, an ACL refuses).
+            Misconfigured: a person must act (a position was lost, a topic is missing). Who is refused by Kafka waits:
+                it is suspended, or gets new credentials, and other agencies of this adapter go on.
         """
         try:
             await self._with_patience(self._read_copy)
@@ -262,6 +266,9 @@ class Relay:
                 metrics.relay_fenced.labels(self.agency).inc()
                 log.warning("outbox_relay_fenced", agency=self.agency, error=str(error))
                 await self._set_back(error, self._settings.fenced_wait_seconds)
+            except NotAllowed as error:
+                log.error("outbox_relay_refused", agency=self.agency, error=str(error))
+                await self._set_back(error, self._settings.refused_wait_seconds)
             except Retryable as error:
                 log.warning(
                     "outbox_relay_waited", agency=self.agency, error=str(error), failures=self._backoff.failures

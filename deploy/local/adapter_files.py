@@ -6,6 +6,7 @@ begin there), the agencies that act, and the areas' own (villages, wards, distri
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import tomllib
@@ -35,6 +36,8 @@ class AdapterFile:
     secret: str
     open311_keys: dict[str, str] = field(default_factory=dict)
     """Agency → the api_key of the apps of its Open311 server."""
+    credentials: dict[str, Path] = field(default_factory=dict)
+    """Each agency's credentials file, where Kafka is secured."""
 
     @property
     def url(self) -> str:
@@ -55,6 +58,8 @@ class AdapterFile:
         ]
         for agency, token in self.tokens.items():
             lines += ["", "[[agency]]", f'id = "{agency}"', f'token = "{token}"']
+            if agency in self.credentials:
+                lines += ["  [agency.kafka]", f"  credentials_file = {json.dumps(str(self.credentials[agency]))}"]
             if agency in self.webhooks:
                 lines += [
                     "  [agency.webhook]",
@@ -87,6 +92,7 @@ def adapter_files(
     webhook_urls: Callable[[str], str | None],
     webhook_secret: str,
     ports: Callable[[Sequence[str]], list[int]],
+    credentials: Callable[[str], Path] | None = None,
 ) -> list[AdapterFile]:
     """One file for each group of agencies that has members. Tokens of an earlier run stay."""
     groups: dict[str, list[str]] = {"citizens": [], "agencies": [], "areas": []}
@@ -118,6 +124,7 @@ def adapter_files(
                     for agency in agencies
                     if agency == city.citizens_channel
                 },
+                credentials={agency: credentials(agency) for agency in agencies} if credentials else {},
             )
         )
     return files

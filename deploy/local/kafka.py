@@ -22,12 +22,14 @@ from typing import Self
 
 import psutil
 
-from deploy.local.broker_settings import as_text, server_properties, settling_properties
+from bus.kafka.security import Security
+from deploy.local.broker_settings import Properties, as_text, server_properties, settling_properties
 from deploy.local.children import Child, log_tail, start_child, stop_child
 from deploy.local.installation import Installation, install
 from deploy.local.jars import Report
 from deploy.local.ownership import HomeLock
 from deploy.local.ports import HOST, free_ports, holder_of, is_free
+from deploy.local.secured import LOG_OPTIONS, SecuredHome
 from deploy.local.waiting import wait_until_answers
 from schemas.failures import Misconfigured, Retryable
 
@@ -44,22 +46,28 @@ _SETTLING_OPTIONS = [
 class LocalKafka:
     """One broker in one folder. Its methods may be called from any thread."""
 
-    def __init__(self, home: Path, *, fresh: bool = False, report: Report = lambda _: None) -> None:
+    def __init__(
+        self, home: Path, *, fresh: bool = False, secure: bool = False, report: Report = lambda _: None
+    ) -> None:
         """
         Args:
             home: Kafka's own folder: data, `server.properties`, `kafka.log`. Made where missing.
             fresh: forget what an earlier run left there, at the first start.
+            secure: TLS, users and an authorizer, and no listener in plaintext (`secured.py`).
             report: told what goes on, in words, for a progress display.
         """
         self.home = home.resolve()
         self.log = self.home / "kafka.log"
         self._data = self.home / "data"
+        self.secured = SecuredHome(self.home / "security") if secure else None
+        """Its CA and its administrator; None where it runs in plaintext."""
         self._fresh = fresh
         self._report = report
         self._child: Child | None = None
         self._owner = HomeLock(self.home)
         self._lock = threading.RLock()
-        self._ports: tuple[int, int] | None = None
+        self._ports: list[int] | None = None
+        """Of the clients, the controller, and (secured) the clients with a certificate."""
 
     @property
     def bootstrap_servers(self) -> str:
@@ -67,6 +75,18 @@ class LocalKafka:
         if self._ports is None:
             raise RuntimeError("Kafka was not started yet.")
         return f"{HOST}:{self._ports[0]}"
+
+    @property
+    def mutual_servers(self) -> str:
+        """Where clients with a certificate connect, on a secured one."""
+        if self._ports is None or self.secured is None:
+            raise RuntimeError("Kafka was not started yet, or is not secured.")
+        return f"{HOST}:{self._ports[2]}"
+
+    @property
+    def security(self) -> Security:
+        """How its administrator reaches it."""
+        return Security() if self.secured is None else self.secured.administrator
 
     @property
     def pid(self) -> int:
@@ -147,26 +167,56 @@ class LocalKafka:
         if self._fresh:
             self._forget()
             self._fresh = False
-        port, controller_port = self._ports = self._choose_ports()
+        self._require_the_same_kind()
+        self._ports = self._choose_ports()
+        port, controller_port = self._ports[:2]
+        if self.secured is not None:
+            self.secured.prepare()
         if not (self._data / "meta.properties").exists():
             shutil.rmtree(self._data, ignore_errors=True)
-            installation.format(self._data)
+            if self.secured is None:
+                installation.format(self._data)
+            else:
+                installation.format_secured(self._data, scram=self.secured.scram())
         elif (self._data / "__cluster_metadata-0").exists():
             self._settle(installation, controller_port, timeout_seconds)
         properties = self.home / "server.properties"
         settings = server_properties(port=port, controller_port=controller_port, data=self._data)
-        properties.write_text(as_text(settings), encoding="utf-8")
+        properties.write_text(as_text(settings | self._security_properties()), encoding="utf-8")
         self._report("Starting Kafka")
-        with self._running(installation.command("kafka.Kafka", str(properties)), self.log) as child:
-            if not wait_until_answers(child, port, seconds=timeout_seconds):
+        options = LOG_OPTIONS if self.secured is not None else ()
+        command = installation.command("kafka.Kafka", str(properties), options=options)
+        with self._running(command, self.log) as child:
+            context = None if self.secured is None else self.secured.administrator.ssl_context()
+            if not wait_until_answers(child, port, seconds=timeout_seconds, tls=context):
                 raise _did_not_start(child, self.log)
             self._child = child
-        (self.home / "ports.json").write_text(json.dumps([port, controller_port]), encoding="ascii")
+        (self.home / "ports.json").write_text(json.dumps(self._ports), encoding="ascii")
+
+    def _security_properties(self, *, controller_only: bool = False) -> Properties:
+        if self.secured is None or self._ports is None:
+            return {}
+        port, controller_port, mutual_port = self._ports
+        return self.secured.properties(
+            port=port, mutual_port=mutual_port, controller_port=controller_port, controller_only=controller_only
+        )
+
+    def _require_the_same_kind(self) -> None:
+        """Data that were made secured stay so: an authorizer that is gone lets everybody in."""
+        if not (self._data / "meta.properties").exists():
+            return
+        made_secured = (self.home / "security").exists()
+        if made_secured != (self.secured is not None):
+            raise Misconfigured(
+                f"the Kafka in {self.home} was made {'secured' if made_secured else 'in plaintext'}, and stays so. "
+                f"Start it {'with' if made_secured else 'without'} --secure, or forget its data with --fresh."
+            )
 
     def _settle(self, installation: Installation, controller_port: int, timeout_seconds: float) -> None:
         """Write down that the last run is over, before the next one begins: see `settling_properties`."""
         properties, log = self.home / "settling.properties", self.home / "settling.log"
         settings = settling_properties(controller_port=controller_port, data=self._data)
+        settings |= self._security_properties(controller_only=True)
         properties.write_text(as_text(settings), encoding="utf-8")
         log.unlink(missing_ok=True)
         command = installation.command("kafka.Kafka", str(properties), options=_SETTLING_OPTIONS)
@@ -207,9 +257,10 @@ class LocalKafka:
 
     def _forget(self) -> None:
         shutil.rmtree(self._data, ignore_errors=True)
+        shutil.rmtree(self.home / "security", ignore_errors=True)
         self.log.unlink(missing_ok=True)
 
-    def _choose_ports(self) -> tuple[int, int]:
+    def _choose_ports(self) -> list[int]:
         """This object's ports, or those of the last run where still free, or new ones."""
         if self._ports is not None:
             taken = [port for port in self._ports if not is_free(port)]
@@ -222,8 +273,7 @@ class LocalKafka:
         remembered: list[int] = []
         with contextlib.suppress(OSError, ValueError, TypeError):
             remembered = [int(port) for port in json.loads((self.home / "ports.json").read_text(encoding="ascii"))]
-        port, controller_port = free_ports(2, preferred=remembered)
-        return port, controller_port
+        return free_ports(2 if self.secured is None else 3, preferred=remembered)
 
 
 def _did_not_start(child: Child, log: Path) -> Exception:

@@ -22,12 +22,14 @@ from pathlib import Path
 
 from bus.city import City, city_path, load_city
 from bus.kafka import KafkaSettings, ensure_topics
+from bus.kafka.security import Security
 from bus.runfile import NAME as RUN_FILE
-from bus.runfile import RunFile
+from bus.runfile import RunFile, RunSecurity
 from deploy.local.adapter_files import AdapterFile, adapter_files
 from deploy.local.kafka import LocalKafka
 from deploy.local.ownership import LOCK_NAME, HomeLock
 from deploy.local.ports import HOST, free_ports
+from deploy.local.secured_city import CityFiles, arrange
 from deploy.local.supervisor import Event, ProcessSpec, Report, Supervisor
 from schemas.failures import Misconfigured, SubakError
 
@@ -53,6 +55,7 @@ class LocalCity:
         bootstrap_servers: str = "",
         partitions: int = 1,
         replication_factor: int = 1,
+        secure: bool = False,
         webhook_urls: WebhookUrls = lambda _: None,
         webhook_secret: str = "",
         with_adapters: bool = True,
@@ -66,6 +69,7 @@ class LocalCity:
             fresh: forget all that earlier runs left there.
             bootstrap_servers: an existing cluster; empty for a Kafka of our own.
             partitions, replication_factor: of every topic, where it is created.
+            secure: TLS, a user for each process and agency, and rights for each, as on a city's cluster.
             webhook_urls, webhook_secret: where and how the adapters call the agencies' systems.
             with_adapters: whether the agencies' adapters run too, or only the services.
             report: told what starts, is ready, dies.
@@ -80,7 +84,10 @@ class LocalCity:
         self.replication_factor = replication_factor
         self.supervisor = Supervisor(report=self._told)
         self.run: RunFile | None = None
+        self.files: CityFiles | None = None
+        """Each identity's credentials, where the bus is secured."""
         self._fresh = fresh
+        self._secure = secure
         self._webhook_urls = webhook_urls
         self._webhook_secret = webhook_secret or secrets.token_urlsafe(24)
         self._with_adapters = with_adapters
@@ -157,6 +164,7 @@ class LocalCity:
             partitions=self.partitions,
             replication_factor=self.replication_factor,
             compression="lz4" if self.kafka is None else "none",
+            security=Security() if self.kafka is None else self.kafka.security,
         )
 
     # -- the parts
@@ -164,7 +172,10 @@ class LocalCity:
     def _start_kafka(self) -> None:
         if not self.bootstrap_servers:
             self.kafka = LocalKafka(
-                self.home / "kafka", fresh=self._fresh, report=lambda text: self._report("kafka", "started", text)
+                self.home / "kafka",
+                fresh=self._fresh,
+                secure=self._secure,
+                report=lambda text: self._report("kafka", "started", text),
             )
             self.kafka.start()
             self.bootstrap_servers = self.kafka.bootstrap_servers
@@ -173,11 +184,19 @@ class LocalCity:
                 self._forget()
             self._kafka_watch = threading.Thread(target=self._look_after, args=(self.kafka,), daemon=True)
             self._kafka_watch.start()
+        elif self._secure:
+            raise Misconfigured("--secure makes a local Kafka secured; the cluster that you named is what it is.")
         elif self._fresh:
             raise Misconfigured("--fresh forgets a local Kafka; the cluster that you named is not ours to forget.")
         with ThreadPoolExecutor(1) as own:  # an event loop of its own: the caller's thread may run one
-            created = own.submit(lambda: asyncio.run(ensure_topics(self.settings, self.city.agencies))).result()
+            created = own.submit(self._make_topics).result()
         self._report("topics", "ready", f"{len(created)} created" if created else "all there")
+
+    def _make_topics(self) -> list[str]:
+        if self.kafka is None or self.kafka.secured is None:
+            return asyncio.run(ensure_topics(self.settings, self.city.agencies))
+        self.files = CityFiles(self.kafka.secured, self.home / "credentials")
+        return arrange(self.settings, self.city.agencies, self.files)
 
     def _look_after(self, kafka: LocalKafka) -> None:
         """Start the broker again when it dies by itself."""
@@ -213,6 +232,7 @@ class LocalCity:
             webhook_urls=self._webhook_urls,
             webhook_secret=self._webhook_secret,
             ports=self._ports,
+            credentials=self.files.of_agency if self.files is not None else None,
         )
         for file in files:
             file.write()
@@ -240,15 +260,23 @@ class LocalCity:
                 name,
                 [*subak, "run", name],
                 port,
-                {"SUBAK_HTTP_PORT": str(port)} | (casebook if name == "console" else {}),
+                {"SUBAK_HTTP_PORT": str(port)} | (casebook if name == "console" else dict(self._identity(name))),
             )
             for name, port in ports.items()
         ]
         specs += [
-            self._spec(f"adapter-{file.name}", [*subak, "run", "adapter", str(file.path)], file.port, {})
+            self._spec(
+                f"adapter-{file.name}",
+                [*subak, "run", "adapter", str(file.path)],
+                file.port,
+                dict(self._identity(None)),
+            )
             for file in self._adapters
         ]
         return specs
+
+    def _identity(self, process: str | None) -> Mapping[str, str]:
+        return self.files.environment(process) if self.files is not None else {}
 
     def _spec(self, name: str, argv: list[str], port: int, more: dict[str, str]) -> ProcessSpec:
         env = dict(os.environ) | {
@@ -264,6 +292,16 @@ class LocalCity:
         url = f"http://{HOST}:{port}"
         return ProcessSpec(name=name, argv=argv, env=env | more | self._environment, url=url, log=log)
 
+    def _security_of_run(self) -> RunSecurity:
+        if self.files is None:
+            return {}
+        return {
+            "security_protocol": "SASL_SSL",
+            "ca_file": str(self.files.home.ca_file),
+            "operator_file": str(self.files.of("operator")),
+            "administrator_file": str(self.files.home.credentials_file),
+        }
+
     def _told(self, name: str, event: Event, detail: str) -> None:
         """News from the supervisor: the run file follows a process that came back with another number."""
         if event == "ready" and self.run is not None:
@@ -277,6 +315,7 @@ class LocalCity:
             bootstrap_servers=self.bootstrap_servers,
             partitions=self.partitions,
             casebook_url=urls["casebook"],
+            **self._security_of_run(),
             adapters={
                 agency: {"url": f"{file.url}/agencies/{agency}/events", "token": token}
                 for file in self._adapters

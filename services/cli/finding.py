@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from bus.city import City, city_path, load_city
@@ -50,11 +50,24 @@ class Whereabouts:
         Raises:
             Misconfigured: none is named, and no local bus runs.
         """
+        return self._kafka(administration=False)
+
+    @cached_property
+    def administration(self) -> KafkaSettings:
+        """The cluster for whoever administers it: of a local secured bus the administrator, else as the settings say.
+
+        Raises:
+            Misconfigured: none is named, and no local bus runs.
+        """
+        return self._kafka(administration=True)
+
+    def _kafka(self, *, administration: bool) -> KafkaSettings:
         if self.settings.kafka_bootstrap_servers:
             return self.settings.kafka
         run = self._running
         known = {"kafka_bootstrap_servers": run.bootstrap_servers, "kafka_partitions": run.partitions}
-        return self.settings.model_copy(update=known).kafka
+        kafka = self.settings.model_copy(update=known).kafka
+        return replace(kafka, security=run.security(administration=administration))
 
     @cached_property
     def city(self) -> City:

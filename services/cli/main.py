@@ -15,6 +15,7 @@ EXIT_FAILED = 1
 def _all_commands() -> typer.Typer:
     from services.cli import (
         adapter,
+        agency,
         case,
         city,
         demo,
@@ -28,6 +29,7 @@ def _all_commands() -> typer.Typer:
         settings,
         tail,
         topics,
+        topology,
         trace,
         up,
         workflow,
@@ -44,6 +46,8 @@ def _all_commands() -> typer.Typer:
     app.command(rich_help_panel=start)(up.up)
     app.add_typer(run.app, name="run", rich_help_panel=start)
     app.add_typer(topics.app, name="topics", rich_help_panel=start)
+    app.add_typer(topology.app, name="topology", rich_help_panel=start)
+    app.add_typer(agency.app, name="agency", rich_help_panel=start)
     app.add_typer(case.app, name="case", rich_help_panel=look)
     app.command(rich_help_panel=look)(trace.trace)
     app.command(rich_help_panel=look)(lag.lag)

@@ -38,10 +38,17 @@ def settings(
         return
     found = read_settings()
     if as_json:
-        typer.echo(json.dumps({PREFIX + name.upper(): getattr(found, name) for name in fields}, default=str))
+        typer.echo(
+            json.dumps({PREFIX + name.upper(): _shown(name, getattr(found, name)) for name in fields}, default=str)
+        )
         return
     table = Table("setting", "value", "what it does")
     for name, field in fields.items():
-        value = str(getattr(found, name) or "")
+        value = str(_shown(name, getattr(found, name)) or "")
         table.add_row(PREFIX + name.upper(), f"[bold]{value}[/]", " ".join((field.description or "").split()))
     Console().print(table)
+
+
+def _shown(name: str, value: object) -> object:
+    """A value as it may be shown: of a password only that there is one."""
+    return "(set)" if name.endswith("_password") and value else value

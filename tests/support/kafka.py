@@ -9,9 +9,9 @@ from pathlib import Path
 from deploy.local.kafka import LocalKafka
 
 
-def broker_in(home: Path) -> Iterator[LocalKafka]:
+def broker_in(home: Path, *, secure: bool = False) -> Iterator[LocalKafka]:
     """Start a broker, hand it over, stop it, drop its data. Where it cannot start, the tests fail and say why."""
-    broker = LocalKafka(home)
+    broker = LocalKafka(home, secure=secure)
     broker.start()
     try:
         yield broker

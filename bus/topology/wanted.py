@@ -1,0 +1,91 @@
+"""What a city's directory asks of the cluster: the bus's topics, a user for each identity, and what each may do.
+
+An agency writes its own out topic, reads its own in topic, and has its own group and transactional id: nothing more.
+Each process of the bus has what its code does and no more. Names are whole, never beginnings, where an agency's name is
+in them: `works` must not be given what belongs to `works-inspectorate`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from bus.city.model import OPERATIONS
+from bus.kafka.topic_settings import topic_settings
+from bus.topics import CASES, CITY_TOPICS, EVENTS, POSITIONS, REJECTED, in_topic, inbox_group, out_topic, relay_group
+from bus.topology.identities import Standing, agency_identity, denials, identities, user_of
+from bus.topology.model import Grant, Shape, Topic, Topology
+
+_Right = tuple[str, str, str, bool]
+"""Operation, kind, name, whether the name is a beginning."""
+
+
+def wanted(agencies: Iterable[str], shape: Shape, standing: Standing) -> Topology:
+    """The topology of the bus of these agencies (the city's, with `operations`)."""
+    all_agencies = sorted(agencies)
+    names = [*CITY_TOPICS, *(topic(agency) for agency in all_agencies for topic in (out_topic, in_topic))]
+    topics = {
+        name: Topic(
+            name=name,
+            partitions=shape.partitions,
+            replication_factor=shape.replication_factor,
+            settings=topic_settings(name, shape.min_insync_replicas),
+        )
+        for name in names
+    }
+    users: set[str] = set()
+    grants: set[Grant] = set()
+    for identity in identities(all_agencies):
+        for number in standing.current(identity):
+            user = user_of(identity, number)
+            users.add(user)
+            grants |= {Grant(user, *right) for right in _rights(identity, all_agencies)}
+        for number in standing.suspended.get(identity, ()):
+            grants |= denials(user_of(identity, number))
+    return Topology(topics=topics, users=frozenset(users), grants=frozenset(grants))
+
+
+def _rights(identity: str, agencies: list[str]) -> Iterator[_Right]:
+    match identity:
+        case "gateway":
+            yield from _stage(identity)
+            yield from _topics("read", EVENTS, *map(out_topic, agencies))
+            yield from _topics("write", EVENTS, REJECTED, *map(in_topic, agencies))
+        case "workflows":
+            yield from _stage(identity)
+            yield from _topics("read", EVENTS, CASES)
+            yield from _topics("write", EVENTS, CASES, REJECTED, *map(in_topic, agencies))
+        case "router":
+            yield from _stage(identity)
+            yield from _topics("read", EVENTS)
+            yield from _topics("write", *map(in_topic, agencies))
+        case "casebook":
+            yield from _topics("read", EVENTS, REJECTED)
+            yield "read", "group", identity, False
+        case "operator":
+            yield from _topics("read", *CITY_TOPICS, *map(out_topic, agencies), *map(in_topic, agencies))
+            yield from _topics("write", out_topic(OPERATIONS))
+            yield "describe", "group", "*", False
+            yield "write", "transactional_id", f"{OPERATIONS}-", True
+        case _:
+            yield from _agency(identity.removeprefix(agency_identity("")))
+
+
+def _agency(agency: str) -> Iterator[_Right]:
+    yield from _topics("write", out_topic(agency))
+    yield from _topics("read", in_topic(agency))
+    yield "read", "group", relay_group(agency), False
+    yield "read", "group", inbox_group(agency), False
+    yield "write", "transactional_id", relay_group(agency), False
+
+
+def _stage(name: str) -> Iterator[_Right]:
+    """What every stage needs: its group, its lanes' transactions (`gateway-0`, `gateway-1`), its positions."""
+    yield "read", "group", name, False
+    yield "write", "transactional_id", f"{name}-", True
+    yield from _topics("read", POSITIONS)
+    yield from _topics("write", POSITIONS)
+
+
+def _topics(operation: str, *names: str) -> Iterator[_Right]:
+    for name in names:
+        yield operation, "topic", name, False
