@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pprint import pformat
 from typing import Any
 
@@ -69,6 +70,19 @@ mapping = "mapping.toml"
 """,
 }
 
+_SQL_SOURCE = """
+[[agency.source]]
+kind = "sql"
+name = "records"
+url = "sqlite:///system.sqlite3"        # or url_env = "...": postgresql://..., mysql://...
+mapping = "mapping.toml"
+
+  [[agency.source.table]]
+  name = "records"
+  columns = [{columns}]
+  watch = ["status"]                    # an update is news where this has changed
+"""
+
 _TARGETS = {
     "webhook": """
 [agency.webhook]
@@ -81,6 +95,12 @@ kind = "files"
 folder = "leaving"                      # where files are written
 mapping = "mapping.toml"
 """,
+    "sql": """
+[agency.target]
+kind = "sql"
+url = "sqlite:///system.sqlite3"        # or url_env = "...": postgresql://..., mysql://...
+mapping = "mapping.toml"
+""",
     "python": """
 [agency.target]
 kind = "python"
@@ -90,11 +110,13 @@ mapping = "mapping.toml"
 }
 
 
-def adapter_toml(name: str, agency: str, source: str, target: str) -> str:
-    """adapter.toml."""
+def adapter_toml(name: str, agency: str, source: str, target: str, columns: Sequence[str]) -> str:
+    """adapter.toml. `columns`: those of the sample system's table."""
     known = {"name": name, "agency": agency, "variable": _variable(agency)}
     pad = {"space": " " * max(0, 33 - len(agency)), "blank": " " * max(0, 20 - len(known["variable"]))}
-    return (_HEAD + _SOURCES[source] + _TARGETS[target]).format(**known, **pad)
+    reads = _SOURCES.get(source, _SQL_SOURCE)
+    quoted = ",\n    ".join(f'"{column}"' for column in columns)
+    return (_HEAD + reads + _TARGETS[target]).format(**known, **pad, columns=f"\n    {quoted},\n  ")
 
 
 def readme(name: str, agency: str, title: str, city: str, source: str, target: str, words: Vocabulary) -> str:
@@ -110,6 +132,11 @@ def readme(name: str, agency: str, title: str, city: str, source: str, target: s
         ("samples/", "records and events as they come; `check` shows what each becomes"),
         *([("handlers.py", "the functions that read or write your system")] if "python" in (source, target) else []),
         *([("arriving/", "where your system puts its files")] if source == "files" else []),
+        *(
+            [("sample_system.py", "a sample system in SQLite, until yours is there")]
+            if "sql" in (source, target)
+            else []
+        ),
         ("test_samples.py", "the same check, for `python -m pytest`"),
     ]
     table = "\n".join(f"| `{file}` | {what} |" for file, what in files)
@@ -136,7 +163,7 @@ To begin with it says {says}, and hears of {hears}. The city's agencies.toml say
    subak adapter check adapter.toml --offline --city {city}
    ```
 
-3. Say where your system is, in `adapter.toml`{_handlers(source, target)}.
+3. Say where your system is, in `adapter.toml`{_handlers(source, target)}.{_sample_steps(source, target)}
 4. Set the secrets, and try the connections:
 
    ```sh
@@ -188,6 +215,19 @@ def _mapped(source: str, target: str) -> bool:
 
 def _as(source: str) -> str:
     return "as CSV" if source == "files" else "as JSON"
+
+
+def _sample_steps(source: str, target: str) -> str:
+    if "sql" not in (source, target):
+        return ""
+    return """ Or make the sample system first:
+
+   ```sh
+   python sample_system.py make
+   subak adapter sql-ddl adapter.toml | python sample_system.py run
+   python sample_system.py add
+   ```
+"""
 
 
 def _handlers(source: str, target: str) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from adapters.skeleton import texts
 from adapters.skeleton.examples import CASE, example_data
 from adapters.skeleton.mapping_file import events, mapping_text, records
+from adapters.skeleton.sample_system import columns_of, sample_system
 from adapters.skeleton.vocabulary import TYPES_MAX, Vocabulary, vocabulary_of
 from bus.city import City
 from schemas.failures import Misconfigured
@@ -20,6 +21,7 @@ from schemas.failures import Misconfigured
 SOURCES: Mapping[str, str] = {
     "http": "the system POSTs events in the shared form",
     "files": "the system writes CSV or XLSX files into a folder",
+    "sql": "triggers in the system's database write down what changes",
     "open311": "apps for citizens speak to the adapter as to any Open311 server",
     "python": "a function of your own reads the system",
 }
@@ -28,6 +30,7 @@ SOURCES: Mapping[str, str] = {
 TARGETS: Mapping[str, str] = {
     "webhook": "the adapter calls the system",
     "files": "the adapter writes CSV files for the system",
+    "sql": "the adapter writes rows into the system's database",
     "python": "a function of your own writes into the system",
 }
 """The kinds of target that a folder can begin with, and what each is for."""
@@ -68,7 +71,7 @@ def _files(
         raise Misconfigured(f"{agency} hears of nothing that a mapping could begin with: see the city's agencies.toml.")
     said = records(words)
     files = {
-        "adapter.toml": texts.adapter_toml(name, agency, source, target),
+        "adapter.toml": texts.adapter_toml(name, agency, source, target, columns_of(said) if said else ()),
         "README.md": texts.readme(name, agency, city.text(city.agency(agency).name), city_name, source, target, words),
         "test_samples.py": texts.TEST.format(city=city_name),
         ".gitignore": "*.sqlite3\n*.sqlite3-*\n__pycache__/\narriving/\nleaving/\n",
@@ -84,6 +87,9 @@ def _files(
         files["samples/in/http/events.json"] = _json(_short_forms(words))
     if writes:
         files[f"samples/out/{target}/events.json"] = _json(events(words))
+    if "sql" in (source, target):
+        reads_sql, writes_sql = source == "sql", target == "sql"
+        files["sample_system.py"] = sample_system(files["mapping.toml"], said, reads=reads_sql, writes=writes_sql)
     if "python" in (source, target):
         files["handlers.py"] = texts.handlers(source == "python", target == "python", said)
     return files
