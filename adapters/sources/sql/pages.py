@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import cache
 from hashlib import blake2b
 from typing import Any
 
@@ -119,6 +120,7 @@ def _beyond(order: Sequence[ColumnElement[Any]], values: Sequence[Any]) -> Colum
     return or_(first > values[0], and_(first == values[0], _beyond(others, values[1:])))
 
 
+@cache
 def _table(config: TableConfig) -> TableClause:
     """Its columns are written with the table's name: alone, SQLite takes a quoted name that is gone for a text."""
     schema, _, name = config.name.rpartition(".")
