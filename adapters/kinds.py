@@ -17,6 +17,7 @@ from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 from sqlalchemy import Connection
 from starlette.types import ASGIApp
 
+from adapters.attachments.config import AttachmentsConfig
 from adapters.intake import Intake
 from adapters.outcome import Outcome
 from bus.city import City
@@ -53,6 +54,8 @@ class Place:
     city: City
     database: Database
     """The adapter's own, with outbox and inbox in it."""
+    attachments: AttachmentsConfig | None = None
+    """Where the adapter keeps photos and documents; None: it takes none."""
 
 
 class Source(Protocol):

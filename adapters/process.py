@@ -143,6 +143,7 @@ class Adapter:
             environment=os.environ,
             city=city,
             database=self._database,
+            attachments=self.config.attachments,
         )
 
     @contextlib.asynccontextmanager

@@ -13,6 +13,7 @@ from sqlalchemy import select
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from adapters.attachments.config import AttachmentsConfig
 from adapters.http_app import HttpApp
 from adapters.intake import Intake
 from adapters.kinds import Place
@@ -49,7 +50,9 @@ class Open311:
 
     @classmethod
     @asynccontextmanager
-    async def opened(cls, folder: Path, **keys: Any) -> AsyncIterator[Open311]:
+    async def opened(
+        cls, folder: Path, *, attachments: AttachmentsConfig | None = None, **keys: Any
+    ) -> AsyncIterator[Open311]:
         """In a folder, which may hold one from before."""
         async with SmallAdapter.opened(folder) as adapter:
             intake = Intake(adapter.city, adapter.outbox, adapter.cases)
@@ -65,6 +68,7 @@ class Open311:
                     environment={},
                     city=adapter.city,
                     database=adapter.database,
+                    attachments=attachments,
                 )
                 source = Open311Source(config, place, intake)
                 await source.open()

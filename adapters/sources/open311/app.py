@@ -75,7 +75,7 @@ class _Handlers:
 
     def __init__(self, source: Open311Source) -> None:
         self._source = source
-        self._forms = FormReader(source.config)
+        self._forms = FormReader(source.config, source.attachments)
         self._limits = Limits()
         self._changeset = datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -157,8 +157,12 @@ class _Handlers:
 
     async def post_request(self, request: Request) -> Answer:
         """Take a request."""
-        app, form = await self._admit_writer(request)
-        id, code = await self._source.submit(app, form, request.headers.get("idempotency-key"))
+        form = await self._forms.read(request, files=True)
+        try:
+            app = self._admit_writer(request, form)
+            id, code = await self._source.submit(app, form, request.headers.get("idempotency-key"))
+        finally:
+            await form.close()
         service = self._source.city.services[code]
         notice = self._source.config.service_notice
         now_ms = int(self._source.clock() * 1000)
@@ -176,22 +180,22 @@ class _Handlers:
 
     async def post_update(self, request: Request) -> Answer:
         """Take an update of a request."""
-        app, form = await self._admit_writer(request)
+        form = await self._forms.read(request)
+        app = self._admit_writer(request, form)
         return Answer("service_request_updates", [{"update_id": await self._source.submit_update(app, form)}])
 
-    async def _admit_writer(self, request: Request) -> tuple[App, Form]:
-        """The app that posts, and what.
+    def _admit_writer(self, request: Request, form: Form) -> App:
+        """The app that posts.
 
         Raises:
             Failed: 400, 403, 404 (jurisdiction) or 429.
         """
-        form = await self._forms.read(request)
         query = request.query_params
         self._check_jurisdiction(form.one("jurisdiction_id") or query.get("jurisdiction_id"))
         key = form.one("api_key") or query.get("api_key", "").strip()
         if not key:
             raise Failed(403, f"api_key is missing. {self._source.config.key_service}")
-        return self._app(request, key), form
+        return self._app(request, key)
 
     def _admit_reader(self, request: Request) -> None:
         query = request.query_params

@@ -10,12 +10,14 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection
+from starlette.datastructures import UploadFile
 from starlette.types import ASGIApp
 
+from adapters.attachments.config import AttachmentsConfig
 from adapters.completion import keyed_id, read_idempotency_key
 from adapters.intake import Intake
 from adapters.kinds import Place, SourceKind
@@ -29,11 +31,17 @@ from adapters.sources.open311.submission import NAMES, request_data
 from adapters.sources.open311.update import update_event
 from bus.outbox.rows import known_event
 from schemas.envelope import Event
-from schemas.failures import Refused
+from schemas.failures import Misconfigured, Refused
 from schemas.identifiers import derived_id
+
+if TYPE_CHECKING:
+    from adapters.attachments.store import AttachmentStore
 
 NOT_CONTENT = frozenset({"api_key", "jurisdiction_id"})
 """Fields that make no other request of a post."""
+
+
+PART_BYTES = 65_536
 
 
 class Open311Source:
@@ -49,6 +57,8 @@ class Open311Source:
         self.apps = apps_by_key(config, place.folder, place.environment)
         self.projection = Projection(place.agency, place.city, place.database, clock=clock)
         self.clock = clock
+        self.attachments = place.attachments
+        self._store: AttachmentStore | None = None
         self._database = place.database
         self._intake = intake
         self._uri = place.city.source_of(place.agency)
@@ -86,10 +96,12 @@ class Open311Source:
         if code is None:
             raise Failed(400, "service_code: it is missing. GET services lists them.")
         data = request_data(self.city, service_of(self.city, code), form)
+        if form.files:
+            data["attachments"] = await self._kept(form)
         if idempotency_key is not None:
             id = keyed_id(self._cause, app.name, _checked(idempotency_key))
         else:
-            id = await self._repeated(app, form)
+            id = await self._repeated(app, form, [one["sha256"] for one in data.get("attachments", ())])
         event = {"type": "subak.request.submitted.v1", "id": id, "data": data}
         return (await self._take(event)).subject, code
 
@@ -118,9 +130,23 @@ class Open311Source:
             raise failed_for(outcome.reasons, NAMES)
         return outcome
 
-    async def _repeated(self, app: App, form: Form) -> str:
+    async def _kept(self, form: Form) -> list[dict[str, Any]]:
+        """The pictures of a post, in the adapter's store, as an event names them."""
+        if self._store is None:
+            self._store = _store(self.attachments)
+        kept = []
+        for file in form.files:
+            try:
+                found = await self._store.put(_parts(file), declared=file.content_type or "", name=file.filename or "")
+            except Refused as refused:
+                raise failed_for(refused.reasons, {}) from refused
+            kept.append(found.model_dump(mode="json", exclude_none=True))
+        return kept
+
+    async def _repeated(self, app: App, form: Form, hashes: list[str]) -> str:
         """The id for this content from now on, or that of the same post a moment ago."""
-        content = json.dumps(sorted(item for item in form.items if item[0] not in NOT_CONTENT))
+        fields = sorted(item for item in form.items if item[0] not in NOT_CONTENT)
+        content = json.dumps([*fields, *hashes])
         turn = int(self.clock() // self.config.repeat_seconds)
         ids = [derived_id(f"{self._cause}/{app.name}/{content}", f"request {turn - back}") for back in (1, 0)]
         return ids[0] if await self._is_stored(ids[0]) else ids[1]
@@ -128,6 +154,20 @@ class Open311Source:
     async def _is_stored(self, id: str) -> bool:
         found = await self._database.run(lambda connection: known_event(connection, self._uri, id))
         return found is not None
+
+
+def _store(config: AttachmentsConfig | None) -> AttachmentStore:
+    """The store; its library is imported only for an adapter that keeps attachments."""
+    from adapters.attachments.store import AttachmentStore
+
+    if config is None:
+        raise Misconfigured("this adapter keeps no attachments: state [adapter.attachments].")
+    return AttachmentStore(config)
+
+
+async def _parts(file: UploadFile) -> AsyncIterator[bytes]:
+    while part := await file.read(PART_BYTES):
+        yield part
 
 
 def _checked(idempotency_key: str) -> str:
