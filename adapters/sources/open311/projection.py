@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import BindParameter, Connection, bindparam, select, update
 
 from adapters.sources.open311.changes import REJECTED, Change, Row, change, data_of
 from adapters.sources.open311.tables import TABLES, requests, updates
@@ -93,27 +93,21 @@ class Projection:
         found = {update_id(event.source, event.id): event for event in events}
         known: set[str] = set()
         for ids in _parts(found):
-            asked = select(updates.c.update_id).where(updates.c.agency == self._agency, updates.c.update_id.in_(ids))
-            known.update(connection.scalars(asked))
+            known.update(connection.scalars(_KNOWN, {"of": self._agency, "ids": ids}))
         return {id: event for id, event in found.items() if id not in known}
 
     def _rows(self, connection: Connection, cases: set[str]) -> dict[str, Row]:
         rows: dict[str, Row] = {}
         for ids in _parts(cases):
-            these = requests.c.service_request_id.in_(ids)
-            rows |= {row["service_request_id"]: row for row in self._select(connection, these)}
+            found = connection.execute(_ROWS, {"of": self._agency, "ids": ids})
+            rows |= {row.service_request_id: _without_agency(row._mapping) for row in found}
         return rows
 
     def _hide(self, connection: Connection, event: Event) -> None:
         """What the bus refused is no update, though the app was told that it was taken."""
         source = self._city.source_of(self._agency)
         refused = update_id(source, str(data_of(event).get("event_id")))
-        these = (updates.c.agency == self._agency, updates.c.update_id == refused)
-        connection.execute(update(updates).where(*these).values(shown=False))
-
-    def _select(self, connection: Connection, *where: ColumnElement[bool]) -> list[Row]:
-        found = select(requests).where(requests.c.agency == self._agency, *where)
-        return [_without_agency(row._mapping) for row in connection.execute(found)]
+        connection.execute(_HIDE, {"of": self._agency, "id": refused})
 
     async def request(self, service_request_id: str) -> Row | None:
         """One request."""
@@ -122,8 +116,10 @@ class Projection:
 
     async def of_token(self, token: str) -> str | None:
         """The request of a token."""
-        found = await self._database.run(lambda connection: self._select(connection, requests.c.token == token))
-        return str(found[0]["service_request_id"]) if found else None
+        asked = select(requests.c.service_request_id).where(
+            requests.c.agency == self._agency, requests.c.token == token
+        )
+        return await self._database.run(lambda connection: connection.scalar(asked))
 
     async def find(self, question: Question) -> list[Row]:
         """Requests, the newest first."""
@@ -157,6 +153,17 @@ class Projection:
             .limit(ROWS_MAX)
         )
         return await self._database.run(lambda connection: [dict(row._mapping) for row in connection.execute(asked)])
+
+
+# Made once: building a statement costs as much as running it, and each event passes here.
+_IDS: BindParameter[Any] = bindparam("ids", expanding=True)
+_KNOWN = select(updates.c.update_id).where(updates.c.agency == bindparam("of"), updates.c.update_id.in_(_IDS))
+_ROWS = select(requests).where(requests.c.agency == bindparam("of"), requests.c.service_request_id.in_(_IDS))
+_HIDE = (
+    update(updates)
+    .where(updates.c.agency == bindparam("of"), updates.c.update_id == bindparam("id"))
+    .values(shown=False)
+)
 
 
 def update_id(source: str, event_id: str) -> str:
