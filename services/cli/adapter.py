@@ -26,6 +26,7 @@ from bus.topics import in_topic, out_topic
 from schemas.failures import Misconfigured, SubakError
 from services.cli.adapter_certify import certify_adapter
 from services.cli.adapter_import import import_history
+from services.cli.adapter_reference import mapping_page
 from services.cli.adapter_sql import sql_ddl
 from services.cli.finding import Whereabouts
 from services.cli.showing import console, event_type, say_json
@@ -49,6 +50,12 @@ AdapterFile = Annotated[Path, typer.Argument(help="The adapter's adapter.toml.",
 @app.callback()
 def _several() -> None:
     """An agency's adapter."""
+
+
+@app.command("mapping-reference")
+def mapping_reference() -> None:
+    """Print the reference of mapping.toml, as docs/reference/mapping.md has it."""
+    typer.echo(mapping_page())
 
 
 @app.command()

@@ -27,6 +27,23 @@ def run(name: str, process: Process) -> None:
     raise typer.Exit(run_process(lambda stopping: process(settings, stopping)))
 
 
+def at_local_bus(settings: Settings) -> Settings:
+    """The settings, with the address of the local bus where no cluster is named and one runs."""
+    from bus.runfile import RunFile
+    from schemas.failures import Misconfigured
+
+    if settings.kafka_bootstrap_servers:
+        return settings
+    try:
+        found = RunFile.load(settings.home)
+    except Misconfigured:
+        return settings  # that none is named is told where it is needed
+    if found.security_protocol != "PLAINTEXT":
+        return settings  # each agency has credentials of its own there
+    known = {"kafka_bootstrap_servers": found.bootstrap_servers, "kafka_partitions": found.partitions}
+    return settings.model_copy(update=known)
+
+
 @app.command()
 def gateway() -> None:
     """The one door into the city's log: identity, rights, schema, no event twice."""
@@ -76,4 +93,4 @@ def adapter(
     """An agency's adapter: its system POSTs events to it, and it calls the system's webhook."""
     from adapters.process import run_adapter
 
-    run(f"adapter-{file.stem}", lambda settings, stopping: run_adapter(file, settings, stopping))
+    run(f"adapter-{file.stem}", lambda settings, stopping: run_adapter(file, at_local_bus(settings), stopping))

@@ -36,6 +36,9 @@ def up(
     city: Annotated[str, typer.Option(help="A city that comes with Subak, or the folder of one.")] = "",
     fresh: Annotated[bool, typer.Option("--fresh/--keep", help="Forget what earlier runs left, or go on.")] = False,
     home: Annotated[Path | None, typer.Option(help="Where all data lie. Default: SUBAK_HOME, or .subak.")] = None,
+    adapters: Annotated[
+        bool, typer.Option("--adapters/--no-adapters", help="Run every agency's adapter too, or leave that to you.")
+    ] = True,
     secure: Annotated[
         bool, typer.Option("--secure", help="With TLS, and a user with its rights for each process and agency.")
     ] = False,
@@ -49,6 +52,7 @@ def up(
         home=home or settings.home,
         fresh=fresh,
         secure=secure,
+        with_adapters=adapters,
         bootstrap_servers=settings.kafka_bootstrap_servers,
         partitions=settings.kafka_partitions,
         replication_factor=settings.kafka_replication_factor if settings.kafka_bootstrap_servers else 1,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from adapters.mapping import Mapping
 from schemas.failures import Misconfigured
+from services.cli.adapter_reference import mapping_page
 from tests.adapters.mapping.controls import COMPLAINTS, mapping
 from tests.support.adapter import denpasar
 
@@ -89,3 +91,11 @@ def test_what_is_no_mapping_at_all_is_told_in_a_sentence(tmp_path: Path, content
         Mapping.load(path, denpasar())
     with pytest.raises(Misconfigured, match="No such file"):
         Mapping.load(tmp_path / "nothing.toml", denpasar())
+
+
+def test_the_reference_has_every_key_and_its_example_is_right(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "mapping.md").read_text("utf-8")
+    assert page == mapping_page() + "\n", "run `subak adapter mapping-reference > docs/reference/mapping.md`"
+    assert "|  |\n" not in page, "a key without its words"
+    (example,) = re.findall(r"^```toml\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert mapping(tmp_path, example).events[0].type == "subak.request.submitted.v1"
