@@ -39,7 +39,7 @@ class Logic(Protocol):
         """How far back to read it: None for all."""
 
     def restore(self, records: Sequence[Record]) -> None:
-        """Take in a part of `restores_from`, oldest first."""
+        """Take in a part of `restores_from`, oldest first; called once more with nothing when all of it was read."""
 
     def decide(self, records: Sequence[Record], now: datetime) -> Decided:
         """What follows from these records. Never raises for a bad record: that one is set aside in the outcome."""

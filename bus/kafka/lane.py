@@ -276,6 +276,7 @@ class Lane:
             async for records in reader.to_end():
                 count += len(records)
                 self._logic.restore(records)
+            self._logic.restore(())
         finally:
             await reader.stop()
         return count

@@ -13,23 +13,23 @@ machine can be drawn and linted; a handler that leads elsewhere is a defect, and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
 from bus.city import City
-from bus.city.calendar import Within
 from schemas.envelope import Event
-from schemas.failures import Misconfigured, Reason, Refused, SubakError
+from schemas.failures import Misconfigured, Reason, Refused
 from schemas.identifiers import derived_id
 from schemas.registry import EventData
-from schemas.types.cases import Message
+from services.workflows.step import WORKFLOWS, DefectInWorkflow, Emission, Step, moment_of
 
-WORKFLOWS = "workflows"
-"""The recipient of what one case says to another: no agency, but this stage."""
+__all__ = [
+    "CLOSED", "WORKFLOWS", "CaseState", "Decision", "DefectInWorkflow", "Emission", "Migration", "Role", "Step",
+    "Transition", "Workflow", "consequence", "moment_of",
+]  # fmt: skip
 
 CLOSED = "closed"
 """The state in which every case ends. Nothing is remembered of a closed case but that it was."""
@@ -48,92 +48,10 @@ class CaseState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     """The id of its first event."""
     jurisdiction: str | None = None
     """The area where it lies."""
+    turns: int = 0
+    """Timers that fired since an agency last said something."""
     timers: dict[str, int] = {}
     """Name → when it is due, in milliseconds since 1970; negative once it has fired and its event is on its way."""
-
-
-_MILLISECOND = timedelta(milliseconds=1)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def moment_of(ms: int) -> datetime:
-    """A moment of a case's memory (milliseconds since 1970) as it travels in events."""
-    return _EPOCH + timedelta(milliseconds=ms)
-
-
-class DefectInWorkflow(SubakError):
-    """A handler did what its transition does not declare."""
-
-
-@dataclass(frozen=True, slots=True)
-class Emission:
-    """One event that a decision sends."""
-
-    data: EventData
-    recipient: str | None
-    parties: tuple[str, ...]
-    subject: str | None = None
-    """The case that it is said to, where that is another one."""
-
-
-@dataclass(slots=True)
-class Step:
-    """What a handler may see of the event beside its data, and where it says what follows."""
-
-    city: City
-    sender: str
-    """The agency that sent the event, or `workflows` for a timer."""
-    at_ms: int
-    """When the city's log took the event: milliseconds since 1970. Deadlines count from here, not from any clock."""
-    emissions: list[Emission] = field(default_factory=list)
-    timers: dict[str, int | None] = field(default_factory=dict)
-
-    def emit(self, data: EventData, *, to: str | None = None, parties: Collection[str] = ()) -> None:
-        """Send an event of this case: to one agency (`to`), and to those of `parties` that subscribe to it."""
-        self.emissions.append(Emission(data, to, tuple(parties)))
-
-    def tell(self, case: str, message: Message) -> None:
-        """Say something to another case. Its workflow takes it as an event; what it refuses comes back.
-
-        It travels in the transaction of this decision, so it is said exactly once, and arrives in the order in which
-        this case said it. A refusal comes as `MessageRefused`, so the workflow must handle that.
-        """
-        self.emissions.append(Emission(message, WORKFLOWS, (), case))
-
-    def after(self, within: Within) -> datetime:
-        """The moment that long after this event: calendar time, or working time by the city's calendar."""
-        return _EPOCH + timedelta(milliseconds=self._due_ms(within, 1.0))
-
-    def start_timer(self, name: str, within: Within, *, share: float = 1.0) -> datetime:
-        """Let the timer `name` fire that long after this event. Returns when. Replaces a running one of the name.
-
-        Args:
-            share: fire when so much of the time is over, such as 0.8 for a warning.
-        """
-        due = self._due_ms(within, share)
-        self.timers[name] = due
-        return _EPOCH + timedelta(milliseconds=due)
-
-    def _due_ms(self, within: Within, share: float) -> int:
-        if isinstance(within, timedelta) and share == 1.0:
-            return self.at_ms + within // _MILLISECOND
-        return self.city.calendar.due_ms(self.at_ms, within, share)
-
-    def stop_timer(self, *names: str) -> None:
-        """Let these timers not fire. One that does not run is no error."""
-        for name in names:
-            self.timers[name] = None
-
-    def require_sender(self, allowed: Collection[str], what: str) -> None:
-        """Refuse the event where its sender is none of `allowed`; `what` says whose matter it is.
-
-        Raises:
-            Refused: the sender is told so; the case stays as it is.
-        """
-        if self.sender not in allowed:
-            problem = f"{what} is the matter of {' or '.join(sorted(allowed))}, not of {self.sender}"
-            fix = "Only who holds the matter may report on it. `subak case show` tells who does."
-            raise Refused([Reason("not_your_case", "source", problem, fix)])
 
 
 Case = TypeVar("Case", bound=CaseState)
@@ -163,6 +81,18 @@ class Role:
     answers: tuple[str, ...]
     """Event types with any of which they move the case on."""
     found: FoundIn
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """How the cases of an older version go on in a newer one."""
+
+    from_workflow: str
+    case: type[CaseState]
+    """What the older version remembered."""
+    states: Mapping[str, str]
+    """The older version's states, each with the state in which its cases go on. Every live one must be here."""
+    move: Callable[[Any], CaseState]
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +128,7 @@ class Workflow:
         self.opened_by = opened_by.registered.name
         self.begins_in = frozenset(begins_in)
         self.roles: list[Role] = []
+        self.migrations: dict[str, Migration] = {}
         self.transitions: list[Transition] = []
         self._table: dict[tuple[str, str], Transition] = {}
         self._opens: Callable[[Event, Any, Step], CaseState] | None = None
@@ -211,6 +142,20 @@ class Workflow:
         Lint asks `found` about each city, and says where nobody could answer.
         """
         self.roles.append(Role(name, tuple(kind.registered.name for kind in answers), found))
+
+    def migrates(
+        self, from_workflow: str, *, case: type[CaseState], states: Mapping[str, str]
+    ) -> Callable[[Callable[[Any], CaseState]], Callable[[Any], CaseState]]:
+        """Take over the cases of an older version: the decorated function makes the new case from the old one.
+
+        Nothing is moved before every live case was found to stand in one of `states`; else the stage does not start.
+        """
+
+        def register(move: Callable[[Any], CaseState]) -> Callable[[Any], CaseState]:
+            self.migrations[from_workflow] = Migration(from_workflow, case, dict(states), move)
+            return move
+
+        return register
 
     def opens(self, handler: Callable[[Event, Any, Step], Case]) -> Callable[[Event, Any, Step], Case]:
         """The handler that makes the case from its first event."""

@@ -16,6 +16,7 @@ from schemas.registry import registry
 from schemas.types.cases import Message, MessageRefused, ReplayRequested
 from services.workflows.definition import CLOSED, Workflow
 from services.workflows.machine import TIMER, Machine, loops, machine_of, reach, short_name
+from services.workflows.pinning import states_without_migration
 from services.workflows.reading import ANY, effects_of, place_of
 
 Level = Literal["error", "warning"]
@@ -50,9 +51,21 @@ def lint(workflows: Iterable[Workflow], city: City | None = None) -> list[Findin
     """Everything that is wrong with these workflows, and with their roles in a city; errors first."""
     all_workflows = list(workflows)
     found = [finding for workflow in all_workflows for finding in lint_workflow(workflow)]
+    found += _migrations(all_workflows)
     if city is not None:
         found += [finding for workflow in all_workflows for finding in lint_roles(workflow, city)]
     return sorted(dict.fromkeys(found), key=lambda finding: (finding.level, finding.workflow))
+
+
+def _migrations(workflows: list[Workflow]) -> Iterator[Finding]:
+    """Migrations that leave a state of the older version out, where that version is still there to compare."""
+    by_id = {workflow.id: workflow for workflow in workflows}
+    for workflow in workflows:
+        for migration in workflow.migrations.values():
+            older = by_id.get(migration.from_workflow)
+            for state in states_without_migration(older, migration) if older is not None else ():
+                problem = f"the migration from {migration.from_workflow} does not say how a case goes on from it"
+                yield _error("migration_incomplete", workflow.id, f"state {state}", problem, "Name it in `states`.")
 
 
 def lint_workflow(workflow: Workflow) -> list[Finding]:

@@ -29,6 +29,7 @@ from services.workflows.definition import (
     WORKFLOWS,
     CaseState,
     Decision,
+    DefectInWorkflow,
     Emission,
     Step,
     Workflow,
@@ -47,6 +48,12 @@ _MESSAGE = ("ce_recipient", WORKFLOWS.encode())
 
 TIMERS_MAX = 1000
 """Timers that fire in one transaction; the rest follows at once in the next."""
+
+TURNS_MAX = 1000
+"""Timers of a case that may fire in a row while no agency says anything: more is a loop, and parks it."""
+
+CASE_BYTES_MAX = 64 * 1024
+"""The largest case, as it is remembered. What would make it larger is refused: a case is not a file."""
 
 PARKED_MAX = 10_000
 """Events that may wait in one parked case. Past that the sender is refused, and told to come back."""
@@ -157,7 +164,9 @@ class Workflows:
         if decision is None:
             batch.count("stale")
             return
-        batch.view.cases[event.subject] = decision.case
+        before = batch.view.cases.get(event.subject)
+        if batch.view.put(decision.case) > CASE_BYTES_MAX:
+            self._too_large(event, before, batch)
         batch.send(decision.emissions, event, decision.case, self._source, self._number)
         batch.count("decided")
 
@@ -167,22 +176,38 @@ class Workflows:
             if not registry.get(event.type).opens_case:
                 problem = f"no case {event.subject} is known, and {event.type} does not open one"
                 raise Refused([Reason("unknown_case", "subject", problem, "Import the event that opened it first.")])
-            batch.view.cases[event.subject] = CaseState(id=event.subject, workflow=HISTORY, state=CLOSED)
+            batch.view.put(CaseState(id=event.subject, workflow=HISTORY, state=CLOSED))
         elif case.workflow != HISTORY:
             problem = f"the case {event.subject} was opened on this bus, and is no history"
             raise Refused([Reason("not_history", "history", problem, "Send the event without the attribute.")])
         batch.count("history")
 
+    def _too_large(self, event: Event, before: CaseState | None, batch: _Batch) -> None:
+        """Put the case back as it was, and refuse what made it too large; a timer's case is parked."""
+        if before is not None:
+            batch.view.put(before)
+        else:
+            batch.view.drop(event.subject)
+        if event.source == self._source:
+            raise DefectInWorkflow(f"the case would be larger than {CASE_BYTES_MAX} bytes")
+        problem = f"with it the case would be larger than {CASE_BYTES_MAX} bytes"
+        fix = "Send large texts and lists by reference (`media_url`), or open a second case."
+        raise Refused([Reason("case_too_large", "data", problem, fix)])
+
     def _go_on(self, case: CaseState, event: Event, step: Step) -> Decision | None:
         workflow = self._workflows[case.workflow]
         data = registry.get(event.type).read(event.data)
         if event.type != TIMER_FIRED:
+            if case.turns:
+                case = msgspec.structs.replace(case, turns=0)
             return workflow.decide(case, event.type, data, step)
         fired = int(data.due.timestamp() * 1000)
         if case.timers.get(data.timer) != -fired:
             return None  # it was stopped, or started anew, after it had fired
         timers = {name: due for name, due in case.timers.items() if name != data.timer}
-        rested = msgspec.structs.replace(case, timers=timers)
+        if case.turns >= TURNS_MAX:
+            raise DefectInWorkflow(f"{TURNS_MAX} timers fired in a row ({data.timer} is the last), and no agency spoke")
+        rested = msgspec.structs.replace(case, timers=timers, turns=case.turns + 1)
         return workflow.decide(rested, f"timer:{data.timer}", data, step) or Decision(rested, ())
 
     # -- timers
@@ -192,7 +217,7 @@ class Workflows:
         batch = _Batch(View(self.memory), now)
         for case, name, due in self.memory.due(int(now.timestamp() * 1000), TIMERS_MAX):
             current = batch.view.cases.get(case.id, case)
-            batch.view.cases[case.id] = msgspec.structs.replace(current, timers={**current.timers, name: -due})
+            batch.view.put(msgspec.structs.replace(current, timers={**current.timers, name: -due}))
             fired = Event(
                 id=derived_id(case.id, f"{name} {due}"),
                 type=TIMER_FIRED,
@@ -233,6 +258,9 @@ class Workflows:
             problem = f"the case {id} is not parked"
             raise Refused([Reason("not_parked", "subject", problem, "`subak parked list` shows the parked cases.")])
         batch.view.parked[id] = ()
+        case = batch.view.case(id)
+        if case is not None and case.turns:
+            batch.view.put(msgspec.structs.replace(case, turns=0))  # a person has looked at it
         for place, parked in enumerate(waiting):
             try:
                 self._decide(parked.event, parked.at_ms, batch)

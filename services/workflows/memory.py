@@ -14,12 +14,11 @@ from typing import Any
 
 import msgspec
 
-from bus.history import HISTORY
 from bus.records import Output, Record
 from bus.topics import CASES
 from schemas.envelope import Event
-from schemas.failures import Misconfigured
 from services.workflows.definition import CLOSED, CaseState, Workflow
+from services.workflows.pinning import Pinning
 
 PARKED_MARK = b"|parked|"
 
@@ -42,6 +41,18 @@ class View:
     memory: Memory
     cases: dict[str, CaseState] = field(default_factory=dict)
     parked: dict[str, tuple[ParkedEvent, ...]] = field(default_factory=dict)
+    _encoded: dict[str, bytes] = field(default_factory=dict)
+
+    def put(self, case: CaseState) -> int:
+        """The case as it is now. Returns its size in the changelog, in bytes."""
+        self.cases[case.id] = case
+        value = self._encoded[case.id] = _encode(case)
+        return len(value)
+
+    def drop(self, id: str) -> None:
+        """Forget what this batch did to the case."""
+        self.cases.pop(id, None)
+        self._encoded.pop(id, None)
 
     def case(self, id: str) -> CaseState | None:
         """The case as this batch has left it; a closed one has the state `closed` and nothing else."""
@@ -55,7 +66,7 @@ class View:
     def outputs(self, number: int) -> list[Output]:
         """The changelog's records: each changed case once, each parked event that came or went."""
         outputs = [
-            Output(CASES, id.encode(), _encode(case), [("workflow", case.workflow.encode())], number)
+            Output(CASES, id.encode(), self._encoded[id], [("workflow", case.workflow.encode())], number)
             for id, case in self.cases.items()
         ]
         for id, events in self.parked.items():
@@ -78,7 +89,7 @@ class Memory:
         self.parked: dict[str, tuple[ParkedEvent, ...]] = {}
         self._closed: dict[str, str] = {}
         self._timers: list[tuple[int, str, str]] = []
-        self._decoders = {id: msgspec.json.Decoder(workflow.case) for id, workflow in workflows.items()}
+        self._pinning = Pinning(workflows)
 
     def closed_case(self, id: str) -> CaseState | None:
         """A closed case, as far as it is remembered."""
@@ -128,9 +139,11 @@ class Memory:
     def due(self, now_ms: int, count_max: int) -> list[tuple[CaseState, str, int]]:
         """Timers that are due: case, name, due. They stay until a view that marks them as fired is taken."""
         found: list[tuple[CaseState, str, int]] = []
-        taken = []
+        taken: list[tuple[int, str, str]] = []
         while len(found) < count_max and (first := self.next_due_ms()) is not None and first <= now_ms:
             entry = heapq.heappop(self._timers)
+            if taken and taken[-1] == entry:
+                continue  # stopped and started again for the same moment: working days end together
             taken.append(entry)
             due, id, name = entry
             found.append((self.cases[id], name, due))
@@ -141,29 +154,33 @@ class Memory:
     # -- reading back
 
     def restore(self, records: Sequence[Record]) -> None:
-        """Take in a part of the changelog, oldest first."""
+        """Take in a part of the changelog, oldest first; nothing, once all of it was read.
+
+        Raises:
+            Misconfigured: all was read, and live cases are of versions that are gone, or cannot be moved.
+        """
+        if not records:
+            for case in self._pinning.moved():
+                self._put(case.id, case)
         for record in records:
             key = record.key or b""
             if PARKED_MARK in key:
                 self._restore_parked(key, record)
             elif record.value:
-                id = key.decode()
-                self._put(id, self._decode(id, record))
+                self._restore_case(key.decode(), record)
 
-    def _decode(self, id: str, record: Record) -> CaseState:
+    def _restore_case(self, id: str, record: Record) -> None:
         headers: dict[str, Any] = dict(record.headers)
         workflow = (headers.get("workflow") or b"").decode()
-        if workflow == HISTORY:
-            return CaseState(id=id, workflow=HISTORY, state=CLOSED)
-        decoder = self._decoders.get(workflow)
-        if decoder is None:
-            raise Misconfigured(
-                f"the case {id} is pinned to the workflow {workflow!r}, which this version of Subak does not have. "
-                "Run the version that has it, until its cases are closed or migrated."
-            )
         if record.value == _CLOSED_VALUE:
-            return CaseState(id=id, workflow=workflow, state=CLOSED)
-        return decoder.decode(record.value or b"")
+            self._pinning.forget(id)
+            self._put(id, CaseState(id=id, workflow=workflow, state=CLOSED))
+            return
+        case = self._pinning.read(id, workflow, record.value or b"")
+        if case is not None:
+            self._put(id, case)
+        else:
+            self.cases.pop(id, None)
 
     def _restore_parked(self, key: bytes, record: Record) -> None:
         id, _, text = key.decode().partition(PARKED_MARK.decode())

@@ -22,7 +22,7 @@ from schemas.types.cases import Message, MessageRefused, TimerFired
 from services.workflows.definition import CLOSED, CaseState, Decision, Emission, Step, Workflow, moment_of
 
 FIRES_MAX = 1000
-"""Timers of one case that may fire in a row, without an agency's event between: more is a loop."""
+"""As `logic.TURNS_MAX`."""
 
 UNKNOWN = Reason("unknown_case", "subject", "no such case is known", "Open it first.")
 ENDED = Reason("case_closed", "subject", "the case is closed", "Open a new request where the matter goes on.")
