@@ -50,7 +50,7 @@ class Emission:
 class Step:
     """What a handler may see of the event beside its data, and where it says what follows."""
 
-    city: City
+    city: City = field(repr=False)
     sender: str
     """The agency that sent the event, or `workflows` for a timer."""
     at_ms: int
