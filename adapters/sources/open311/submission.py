@@ -102,24 +102,27 @@ def _location(city: City, form: Form, problems: list[str]) -> tuple[float, float
     if not any(said.values()):
         return None
     found: dict[str, float] = {}
-    for name, most in (("lat", 90), ("long", 180)):
-        text = said[name]
+    for name, text in said.items():
         if text is None:
             problems.append(f"{name}: it is missing. Send both lat and long.")
         elif not _degrees.fullmatch(text) or not isfinite(float(text)):
             problems.append(f"{name}: {text[:60]!r} is not degrees. Send a decimal number, such as -8.6705.")
-        elif abs(float(text)) > most:
-            problems.append(f"{name}: {text[:60]} is not between -{most} and {most}.")
         else:
             found[name] = float(text)
     if len(found) < 2:
         return None
     longitude, latitude = found["long"], found["lat"]
-    if not city.contains(longitude, latitude):
-        fix = "They are swapped." if city.contains(latitude, longitude) else "Check them."
-        problems.append(f"lat, long: latitude {latitude:g}, longitude {longitude:g} lies outside {city.id}. {fix}")
+    if city.contains(longitude, latitude):
+        return longitude, latitude
+    if city.contains(latitude, longitude):
+        problems.append(f"lat, long: they are swapped. Send lat={longitude:g} and long={latitude:g}.")
         return None
-    return longitude, latitude
+    for name, most in (("lat", 90), ("long", 180)):
+        if abs(found[name]) > most:
+            problems.append(f"{name}: {found[name]:g} is not between -{most} and {most}.")
+            return None
+    problems.append(f"lat, long: latitude {latitude:g}, longitude {longitude:g} lies outside {city.id}. Check them.")
+    return None
 
 
 def _attributes(service: Service, form: Form, problems: list[str]) -> Iterator[dict[str, str]]:
