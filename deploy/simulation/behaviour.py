@@ -68,6 +68,8 @@ class Post:
 
     type: str
     data: Mapping[str, Any]
+    case: str | None = None
+    """Whose case it is about, where that is another one than the case that led to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,14 @@ class SimulatedAgency:
     is_approver: bool = False
     inspects: frozenset[str] = frozenset()
     """The area codes in which it looks at completed work."""
+    ends_proposals: bool = False
+    """Whether it is the city's office for proposals: the last that may say no."""
+    hands_on_to: str = ""
+    """The office of the next level, where it ranks proposals."""
+    budget_line: str = ""
+    """The case of the budget line that it keeps."""
+    executor: str = ""
+    """Who carries out what it sets money aside for."""
     currency: str = "USD"
     amount_scale: Decimal = Decimal(1000)
     """What a repair costs at the agency's own approval threshold, so that a part of the estimates passes it."""

@@ -24,6 +24,7 @@ from deploy.local.up import LocalCity
 from deploy.simulation.arrangement import AdapterAccess, Arrangement, Open311Access, webhook_url
 from deploy.simulation.counts import Counts, count
 from deploy.simulation.ledger import Ledger, of_cases, read_ledgers
+from deploy.simulation.musrenbang import planned, proposal_of
 from deploy.simulation.phrasebook import Phrasebook, load_phrasebook
 from deploy.simulation.records import AgencyRecords
 from deploy.simulation.requests import SUBMITTED, made_up, plan
@@ -158,6 +159,22 @@ class SimulatedCity:
         self._channel.plan(planned)
         self._tell_simulator()
         return self.watch
+
+    def hold_meetings(self, *, proposals: int, permits: int) -> list[str]:
+        """Let a small round of proposals and permits run beside the requests. Returns the proposals' cases.
+
+        None in a city that takes none. They are no part of the requests' counts.
+        """
+        for sender, post in planned(
+            self.city, seed=self._seed, proposals=proposals, permits=permits, starts_at=time.time() + START_SECONDS
+        ):
+            self.records[sender].plan([post])
+        self._tell_simulator()
+        return (
+            [proposal_of(self.city, self._seed, number) for number in range(1, proposals + 1)]
+            if (self.city.proposals is not None)
+            else []
+        )
 
     def follow(self, *, stuck_after_seconds: float = STUCK_AFTER_SECONDS) -> Iterator[Standing]:
         """How far the cases are, again and again, until all is done or nothing has moved for so long.

@@ -40,6 +40,14 @@ ENGLISH: dict[str, tuple[str, ...]] = {
     "withdrawn": ("It has solved itself, thank you.",),
     "commented": ("It has become worse since yesterday.", "Please come before the weekend."),
     "reopened": ("It is broken again.",),
+    "favourable": ("Nothing against it.",),
+    "proposal_rejected": ("Another level of government has to do it.",),
+    "supplier": ("A building firm",),
+    "half": ("Half of the works",),
+    "handover": ("Handover",),
+    "complete": ("All papers are there.",),
+    "permit_granted": ("All conditions are met.",),
+    "permit_refused": ("It does not fit the land-use plan.",),
     "rated": ("Quick work, thank you.", "It took a while, but it is good."),
 }
 

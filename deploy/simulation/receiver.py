@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from bus.logs import get_logger
-from deploy.simulation.behaviour import SimulatedAgency, random_for, react
+from deploy.simulation.behaviour import SimulatedAgency, random_for
+from deploy.simulation.musrenbang import react
 from deploy.simulation.records import AgencyRecords, Sent
 from deploy.simulation.signature import problem_with
 from deploy.simulation.wire import heard_from

@@ -182,7 +182,9 @@ class AgencyRecords:
             for index, (delay, post) in enumerate(posts):
                 event_id = derived_id(event.id, f"{self.agency_id}/{index}")
                 due_at = received_at + delay
-                stored += self._insert_post(event_id, event.case, event.jurisdiction, post, event.id, due_at)
+                stored += self._insert_post(
+                    event_id, post.case or event.case, event.jurisdiction, post, event.id, due_at
+                )
             self._db.execute("COMMIT")
             return stored
         except BaseException:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from decimal import Decimal
+from itertools import pairwise
 
 from bus.city import City
 from deploy.simulation.behaviour import Habits, SimulatedAgency
+from deploy.simulation.musrenbang import executor_of, line_of
 from deploy.simulation.phrasebook import Phrasebook
 
 
@@ -15,12 +17,18 @@ def roster(city: City, book: Phrasebook, habits: Habits | None = None) -> dict[s
     inspects: defaultdict[str, set[str]] = defaultdict(set)
     for code in city.areas:
         inspects[city.inspector_of(code)].add(code)
+    hands_on_to = {office: following for code in city.areas for office, following in pairwise(city.offices_of(code))}
+    executor = executor_of(city)
     return {
         agency.id: SimulatedAgency(
             id=agency.id,
             is_citizens_channel=agency.id == city.citizens_channel,
             is_approver=agency.id == city.approver,
             inspects=frozenset(inspects[agency.id]),
+            ends_proposals=city.proposals is not None and agency.id == city.proposals.office,
+            hands_on_to=hands_on_to.get(agency.id, ""),
+            budget_line=line_of(city) if city.proposals is not None and agency.id == city.proposals.finance else "",
+            executor=executor,
             currency=agency.approval_threshold.currency if agency.approval_threshold else city.currency,
             amount_scale=Decimal(agency.approval_threshold.amount)
             if agency.approval_threshold

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 EXIT_NOT_CLEAN = 1
 EXIT_INTERRUPTED = 130
 
+PROPOSALS, PERMITS = 6, 4
+"""What runs beside the requests, in a city that takes proposals and permits: outside of the requests' counts."""
+
 
 def demo(
     city: Annotated[str, typer.Option(help="A city that comes with Subak, or the folder of one.")] = "",
@@ -97,6 +100,7 @@ def _play(
     """Let the requests come in, watch, report. Whether all was as it must be."""
     from services.cli.demo_progress import Display
     from services.cli.demo_report import Outcome, last_line, print_report, troubles
+    from services.cli.demo_story import tell_story
 
     for sentence in unread:
         console.print(f"[yellow]not a request:[/] {escape(sentence)}")
@@ -104,6 +108,7 @@ def _play(
     name = simulated.city.text(simulated.city.name)
     console.print(f"\n[bold]{name}[/]: {total:,} requests come in, {rate:g} a second.\n")
     watch = simulated.submit(requests, per_second=rate)
+    proposals = simulated.hold_meetings(proposals=PROPOSALS, permits=PERMITS)
     display = Display(console, watch, total)
     with display.shown():
         for _ in simulated.follow():
@@ -117,6 +122,8 @@ def _play(
     for sentence in troubles(outcome):
         console.print(f"[red]{escape(sentence)}[/]")
     if not as_json:
+        assert simulated.local.run is not None, "it has started"
+        tell_story(console, simulated.local.run.casebook_url, simulated.city, proposals)
         _where_to_look(console, simulated)
     if as_json:
         print(last_line(outcome), flush=True)
@@ -140,6 +147,7 @@ def _where_to_look(console: Console, simulated: SimulatedCity) -> None:
     for hint, what in (
         (f"{subak} case list", "all cases, who holds them, what is overdue"),
         (f"{subak} case show {cases[0] if cases else 'ID'}", "one case's timeline"),
+        (f"{subak} trace --vanished", "proposals that ended nowhere, or rest without a next step"),
         (f"{subak} tail", "the city's log as it grows"),
         (f"{subak} lag", "whether any process is behind"),
         (f"{subak} rejected list", "what was refused at the door, and why"),
