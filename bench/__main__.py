@@ -10,7 +10,7 @@ from typing import Any
 import uvloop
 from rich.console import Console
 
-from bench import agency, lifecycle, simulate, stage
+from bench import agency, lifecycle, simulate, sql, stage
 from bench.machine import machine
 from bus.logs import configure_logs
 from bus.process import tune_collector
@@ -23,6 +23,7 @@ MEASURES: dict[str, tuple[Measure, Callable[[dict[str, Any]], Any]]] = {
     "simulate": (simulate.measure, simulate.table),
     "files": (agency.measure_files, agency.table),
     "http_source": (agency.measure_http, agency.table),
+    "sql": (sql.measure, sql.table),
     "webhook": (agency.measure_webhook, agency.table),
 }
 
@@ -35,7 +36,8 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=60_000, help="stage: events in (default: %(default)s)")
     parser.add_argument("--cases", type=int, default=2_000, help="lifecycle: cases on the bus (default: %(default)s)")
     parser.add_argument("--http-cases", type=int, default=500, help="lifecycle: cases over HTTP (default: %(default)s)")
-    parser.add_argument("--rows", type=int, default=100_000, help="files: rows of each file (default: %(default)s)")
+    parser.add_argument("--rows", type=int, default=100_000, help="files, sql: rows (default: %(default)s)")
+    parser.add_argument("--changes", type=int, default=200, help="sql: changes timed one by one (default: %(default)s)")
     parser.add_argument("--posts", type=int, default=5_000, help="http_source: posts (default: %(default)s)")
     parser.add_argument("--calls", type=int, default=10_000, help="webhook: events to deliver (default: %(default)s)")
     parser.add_argument(
