@@ -37,6 +37,16 @@ class Parking(Answer):
     """Events that came since and wait behind it. Told by `/api/parked` and for one case."""
 
 
+class Delay(Answer):
+    """One party's share of the time that a case has taken so far."""
+
+    agency: str
+    working_hours: float
+    """In which it waited for this party, by the city's calendar."""
+    share: float
+    """Of the whole, 0 to 1."""
+
+
 class CaseAnswer(Answer):
     """One case, as everybody sees it."""
 
@@ -74,6 +84,10 @@ class CaseAnswer(Answer):
     """By when the step that it is in should end."""
     overdue: bool
     """Whether it is open and one of the two has passed."""
+    overdue_days: int | None = None
+    """By how many working days, where it is overdue: 0 on the day itself."""
+    delays: list[Delay] = []
+    """Who held it how long, the longest first. Told for one case, not in lists."""
     estimate: Amount | None
     cost: Amount | None
     escalation_step: int

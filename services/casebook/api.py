@@ -13,6 +13,7 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from starlette.exceptions import HTTPException
@@ -33,7 +34,8 @@ from services.casebook.answers import (
     Summary,
     Timeline,
 )
-from services.casebook.filters import CaseFilters, Code, Cursor, Page, mistake, utc_now
+from services.casebook.filters import CaseFilters, Code, Cursor, Moment, Page, mistake, utc_now
+from services.casebook.hindsight import case_as_it_was, seen
 from services.casebook.questions import Questions, cursor_behind
 from services.casebook.shaping import Shaper
 from services.casebook.trace_api import add_traces
@@ -59,6 +61,17 @@ class RejectionFilters(Page):
 
     agency: Code | None = None
     """Only what this agency sent."""
+
+
+class Hindsight(BaseModel):
+    """The moment for which a case is told; without it, now."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    as_of: Moment | None = None
+    """By what the city's log had taken in by then."""
+    happened_by: Moment | None = None
+    """By what had occurred by then, as the senders say, though it was told later."""
 
 
 class TimelinePage(Page):
@@ -119,15 +132,23 @@ def _add_cases(app: FastAPI, questions: Questions, shaper: Shaper, city: City, c
         return CasePage(cases=[shaper.case(row, now) for row in found], next=following)
 
     @app.get("/api/cases/{case_id}", tags=["cases"], responses=_MISSING)
-    def show_case(case_id: CaseId) -> CaseAnswer:
-        """One case."""
+    def show_case(case_id: CaseId, at: Annotated[Hindsight, Query()]) -> CaseAnswer:
+        """One case, and who held it how long: as it is, or as it was."""
         found, waiting = questions.case(case_id)
         if found is None:
             raise NotFound(
                 f"There is no case {case_id}. Look its id up with /api/cases?id=<its beginning>; a case that has just "
                 "been opened is here a moment later."
             )
-        return shaper.case(found, utc_now(clock()), waiting if found.parked_at else None)
+        now = utc_now(clock())
+        entries = seen(questions.whole_timeline(case_id), as_of=at.as_of, happened_by=at.happened_by)
+        if at.as_of is None and at.happened_by is None:
+            return shaper.case(found, now, waiting if found.parked_at else None, shaper.shares(entries, now))
+        moment = min(text for text in (at.as_of, at.happened_by, now) if text is not None)
+        then = case_as_it_was(entries)
+        if then is None:
+            raise NotFound(f"The case {case_id} had not begun at that moment. Ask for a later one.")
+        return shaper.case(then, moment, None, shaper.shares(entries, moment))
 
     @app.get("/api/summary", tags=["cases"])
     def summarise() -> Summary:

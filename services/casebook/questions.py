@@ -25,7 +25,9 @@ from sqlalchemy import (
 
 from bus.city.model import RESERVED_AGENCY_IDS
 from services.casebook import tables
+from services.casebook.entry import Entry
 from services.casebook.filters import CaseFilters, Cursor, Page
+from services.casebook.statements import timelines
 
 Found = Sequence[Row[Any]]
 
@@ -58,6 +60,11 @@ class Questions:
             found = connection.execute(select(tables.cases).where(_case.id == id)).one_or_none()
             waiting = _waiting(connection, [id]).get(id, 0) if found is not None and found.parked_at else 0
             return found, waiting
+
+    def whole_timeline(self, case_id: str) -> list[Entry]:
+        """All entries of a case, in the log's order."""
+        with self._asking() as connection:
+            return [entry for _, entries in timelines(connection, [case_id]) for entry in entries]
 
     def parked(self, page: Page) -> tuple[Found, dict[str, int]]:
         """Parked cases, the longest waiting first, one more than the page holds; and how many events wait in each."""

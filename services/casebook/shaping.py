@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -12,6 +14,7 @@ from services.casebook.answers import (
     AgencyCount,
     Amount,
     CaseAnswer,
+    Delay,
     EntryAnswer,
     Original,
     Parking,
@@ -21,6 +24,9 @@ from services.casebook.answers import (
     StateCount,
     Summary,
 )
+from services.casebook.case import Case
+from services.casebook.entry import Entry
+from services.casebook.hindsight import Share, shares
 from services.casebook.questions import Found
 from services.casebook.states import STATES
 from services.casebook.summaries import summary_of
@@ -32,11 +38,14 @@ class Shaper:
     def __init__(self, city: City) -> None:
         self._city = city
 
-    def case(self, row: Row[Any], now: str, waiting: int | None = None) -> CaseAnswer:
-        """A row of `cases`. `now`: for `overdue`."""
+    def case(
+        self, row: Row[Any] | Case, now: str, waiting: int | None = None, delays: Sequence[Share] = ()
+    ) -> CaseAnswer:
+        """A row of `cases`, or a case as it was. `now`: for `overdue`."""
         service = self._city.services.get(row.service_code)
         area = self._city.areas.get(row.area)
         deadlines = [moment for moment in (row.due_at, row.answer_by) if moment is not None]
+        passed = [moment for moment in deadlines if moment < now] if row.closed_at is None else []
         return CaseAnswer(
             id=row.id,
             workflow=row.workflow,
@@ -58,7 +67,12 @@ class Shaper:
             closed_at=row.closed_at,
             due_at=row.due_at,
             answer_by=row.answer_by,
-            overdue=row.closed_at is None and any(moment < now for moment in deadlines),
+            overdue=bool(passed),
+            overdue_days=self._working_days(min(passed), now) if passed else None,
+            delays=[
+                Delay(agency=one.agency, working_hours=round(one.working_ms / 3_600_000, 2), share=round(one.share, 3))
+                for one in delays
+            ],
             estimate=_amount(row.estimate_amount, row.estimate_currency),
             cost=_amount(row.cost_amount, row.cost_currency),
             escalation_step=row.escalation_step,
@@ -144,6 +158,14 @@ class Shaper:
             ],
         )
 
+    def shares(self, entries: Sequence[Entry], until: str) -> list[Share]:
+        """Each party's working time in a case."""
+        return shares(entries, self._city.calendar, until)
+
+    def _working_days(self, since: str, until: str) -> int:
+        begin, end = (int(datetime.fromisoformat(text).timestamp() * 1000) for text in (since, until))
+        return self._city.calendar.working_days(begin, end)
+
     def areas_in(self, area: str) -> list[str]:
         """The area and all that lie in it; empty where the city does not have it."""
         city = self._city
@@ -162,7 +184,7 @@ def _amount(amount: str | None, currency: str | None) -> Amount | None:
     return Amount(amount=amount, currency=currency) if amount is not None and currency is not None else None
 
 
-def _parking(row: Row[Any], waiting: int | None) -> Parking | None:
+def _parking(row: Row[Any] | Case, waiting: int | None) -> Parking | None:
     if row.parked_at is None:
         return None
     return Parking(

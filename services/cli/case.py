@@ -12,6 +12,7 @@ from rich.markup import escape
 from rich.panel import Panel
 from rich.table import Table
 
+from schemas.failures import Misconfigured
 from services.cli.asking import Casebook
 from services.cli.showing import console, event_type, flags, moment, money, say_json, since, span, state, table, text
 from services.cli.zone import zone_here
@@ -83,13 +84,21 @@ def list_cases(
 @app.command()
 def show(
     id: Annotated[str, typer.Argument(help="The case's id, or its beginning.")],
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="As the city knew it then: 2026-05-03 (its end), or with a time.")
+    ] = None,
+    happened_by: Annotated[
+        str | None, typer.Option("--happened-by", help="By what had occurred by then, though it was told later.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Show one case: where it stands, and its timeline: what, who, when, caused by what."""
+    at = {"as_of": _moment_of(as_of, "--as-of"), "happened_by": _moment_of(happened_by, "--happened-by")}
     with Casebook.here() as casebook:
         whole = casebook.whole_id(id)
-        case = casebook.ask(f"/api/cases/{whole}")
+        case = casebook.ask(f"/api/cases/{whole}", **at)
         entries = list(casebook.rows(f"/api/cases/{whole}/timeline", "entries", limit=None))
+    entries = [entry for entry in entries if _seen(entry, **at)]
     if as_json:
         say_json({"case": case, "timeline": entries})
         return
@@ -121,12 +130,38 @@ def _header(case: dict[str, Any], now: datetime, zone: ZoneInfo | None) -> Table
         parts = [f"{name} {money(case[name])}" for name in ("estimate", "cost") if case[name]]
         grid.add_row("money", ", ".join(parts))
     grid.add_row("parties", escape(", ".join(case["parties"])))
+    for place, delay in enumerate(case.get("delays", ())):
+        share = f"{delay['share']:.0%} [dim]({delay['working_hours']:.1f} working hours)[/]"
+        grid.add_row("delays" if place == 0 else "", f"{escape(delay['agency'])} {share}")
     grid.add_row("workflow", escape(case["workflow"] or ""))
     if case["parked"]:
         parked = case["parked"]
         grid.add_row("[red]parked[/]", f"{moment(parked['at'], zone)}: {escape(parked['error'] or '')}")
         grid.add_row("", f"{parked['waiting'] or 0} events wait. After the repair: `subak parked replay {case['id']}`")
     return grid
+
+
+def _moment_of(text: str | None, option: str) -> str | None:
+    """A moment with its offset; a day alone is its end, on the city's clock.
+
+    Raises:
+        Misconfigured: it is neither.
+    """
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise Misconfigured(f"{option} {text} is no moment: write 2026-05-03, or 2026-05-03T12:00+08:00.") from None
+    if len(text) == len("2026-05-03"):
+        found = found.replace(hour=23, minute=59, second=59, microsecond=999_999)
+    return (found if found.tzinfo is not None else found.replace(tzinfo=zone_here() or UTC)).isoformat()
+
+
+def _seen(entry: dict[str, Any], *, as_of: str | None, happened_by: str | None) -> bool:
+    """Whether an entry counts at that moment."""
+    pairs = ((entry["logged_at"], as_of), (entry["time"], happened_by))
+    return all(at is None or datetime.fromisoformat(told) <= datetime.fromisoformat(at) for told, at in pairs)
 
 
 def _left(seconds: float) -> str:

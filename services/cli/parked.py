@@ -60,7 +60,7 @@ def list_parked(
 @app.command()
 def show(id: CaseId, as_json: AsJson = False) -> None:
     """Show a parked case, with its error and its timeline."""
-    show_case(id, as_json)
+    show_case(id, as_json=as_json)
 
 
 @app.command()

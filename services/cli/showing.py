@@ -64,7 +64,9 @@ def flags(case: Mapping[str, Any]) -> str:
     if case.get("parked"):
         found.append("[bold red]parked[/]")
     if case.get("overdue"):
-        found.append("[bold red]overdue[/]")
+        days = case.get("overdue_days") or 0
+        by = f" by {days} working day{'s' if days != 1 else ''}" if days else ""
+        found.append(f"[bold red]overdue{by}[/]")
     if case.get("escalation_step"):
         found.append(f"[yellow]escalated {case['escalation_step']} up[/]")
     return " ".join(found)

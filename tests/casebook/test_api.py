@@ -17,7 +17,7 @@ from bus.city.load import city_path
 from schemas.failures import Reason
 from schemas.types.cases import ReplayRequested
 from schemas.types.requests import RequestAcknowledged, RequestRated, RequestSubmitted
-from schemas.types.workorders import WorkOrderAccepted, WorkOrderCompleted
+from schemas.types.workorders import WorkOrderAccepted, WorkOrderCompleted, WorkOrderSuspended
 from services.casebook.api import casebook_api
 from services.casebook.measuring import measure
 from services.casebook.questions import Questions
@@ -386,3 +386,71 @@ async def test_a_writer_at_work_does_not_stop_readers(
     writer.take(logbook.records, writer.positions())
     assert len(await ids(client)) == 13
     assert isinstance(writer, Writer)
+
+
+async def test_each_partys_share_of_the_working_time_is_told_and_a_pause_counts_for_whoever_is_responsible(
+    writing: Engine, client: httpx.AsyncClient, clock: Clock
+) -> None:
+    logbook = suspended()
+    fill(writing, logbook)
+    clock.now = logbook.now
+    found = await ask(client, f"/api/cases/{logbook.case_id('held')}")
+    held = {delay["agency"]: delay["working_hours"] for delay in found["delays"]}
+    assert held["transport"] == pytest.approx(14.5, abs=0.1), "Thursday, and Friday until four in the afternoon"
+    assert held[HOLDER] == pytest.approx(7.5, abs=0.1), "one working day until it was acknowledged"
+    assert sum(delay["share"] for delay in found["delays"]) == pytest.approx(1, abs=0.01)
+    assert (await ask(client, "/api/cases"))["cases"][0]["delays"] == [], "a list need not read every timeline"
+
+
+async def test_a_case_is_told_as_the_city_knew_it_and_as_it_had_happened(
+    writing: Engine, client: httpx.AsyncClient
+) -> None:
+    logbook = suspended()
+    fill(writing, logbook)
+    address = f"/api/cases/{logbook.case_id('held')}"
+    assert (await ask(client, address))["state"] == "suspended"
+    then = await ask(client, address, as_of=(START + timedelta(hours=12)).isoformat())
+    assert (then["state"], then["holder"], then["agency"]) == ("forwarded", HOLDER, None)
+    before = await client.get(address, params={"as_of": (START - timedelta(days=1)).isoformat()})
+    assert before.status_code == 404
+    assert "had not begun at that moment" in before.json()["detail"]
+    wrong = await client.get(address, params={"as_of": "yesterday"})
+    assert wrong.status_code == 422
+
+
+async def test_what_happened_earlier_and_was_told_later_counts_by_when_it_happened(
+    writing: Engine, client: httpx.AsyncClient
+) -> None:
+    logbook = Logbook(CITY)
+    logbook.say(CITY.citizens_channel, RequestSubmitted(service_code=SERVICE, area=RENON), case="late")
+    happened = logbook.now + timedelta(hours=1)
+    logbook.wait(timedelta(days=1))
+    logbook.say(HOLDER, RequestAcknowledged(), case="late", time=happened.isoformat())
+    fill(writing, logbook)
+    address, at = f"/api/cases/{logbook.case_id('late')}", (happened + timedelta(minutes=1)).isoformat()
+    assert (await ask(client, address, as_of=at))["state"] == "forwarded", "the city did not know yet"
+    assert (await ask(client, address, happened_by=at))["state"] == "acknowledged", "but it had happened"
+
+
+async def test_an_overdue_case_tells_by_how_many_working_days(
+    writing: Engine, client: httpx.AsyncClient, clock: Clock
+) -> None:
+    logbook = Logbook(CITY)
+    logbook.say(CITY.citizens_channel, RequestSubmitted(service_code=SERVICE, area=RENON), case="silent")
+    fill(writing, logbook)
+    due = CITY.calendar.due(START, CITY.services[SERVICE].acknowledge_within)  # Thursday
+    clock.now = due + timedelta(days=4, hours=1)  # Monday, over a weekend
+    (found,) = (await ask(client, "/api/cases", overdue=True))["cases"]
+    assert found["overdue_days"] == 2
+
+
+def suspended() -> Logbook:
+    """A case that was acknowledged after a working day, and then rested for two because of another agency."""
+    logbook = Logbook(CITY)
+    logbook.say(CITY.citizens_channel, RequestSubmitted(service_code=SERVICE, area=RENON), case="held")
+    logbook.now += timedelta(days=1)
+    rests = WorkOrderSuspended(reason="A cable.", responsible="transport")
+    for data in (RequestAcknowledged(), WorkOrderAccepted(), rests):
+        logbook.say(HOLDER, data, case="held")
+    logbook.now += timedelta(days=2)
+    return logbook

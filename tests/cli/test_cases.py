@@ -216,3 +216,19 @@ def test_a_span_is_told_by_its_two_largest_parts(seconds: float, text: str) -> N
 )
 def test_money_is_shown_exactly(amount: str, text: str) -> None:
     assert money({"amount": amount, "currency": "IDR"}) == text
+
+
+def test_show_tells_a_case_as_it_was(casebook: Filled) -> None:
+    longest = max(found("case", "list")["cases"], key=lambda case: int(case["events"]))
+    whole = found("case", "show", longest["id"])
+    then = found("case", "show", longest["id"], "--as-of", whole["timeline"][0]["logged_at"])
+    assert 1 <= len(then["timeline"]) < len(whole["timeline"])
+    assert then["case"]["state"] != whole["case"]["state"]
+    assert sum(delay["share"] for delay in whole["case"]["delays"]) == pytest.approx(1, abs=0.01)
+    assert "working hours" in said("case", "show", longest["id"])
+
+
+def test_a_day_that_is_no_day_is_told_with_the_way_to_write_one() -> None:
+    for option in ("--as-of", "--happened-by"):
+        error = run("case", "show", "0" * 36, option, "yesterday").exception
+        assert f"{option} yesterday is no moment: write 2026-05-03" in str(error)
