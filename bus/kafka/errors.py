@@ -46,7 +46,8 @@ def sorted_error(error: BaseException, doing: str) -> SubakError:
         return error
     if isinstance(error, ProducerFenced | InvalidProducerEpoch):
         return Fenced(f"fenced while {doing}: a newer process has taken over")
-    if isinstance(error, _REFUSALS):
+    if (refusal := _refusal(error)) is not None:
+        error = refusal
         return NotAllowed(
             f"Kafka's ACLs refused this principal while {doing}: {_what(error)}. `subak topology plan` shows what the "
             "city's directory gives it."
@@ -56,6 +57,14 @@ def sorted_error(error: BaseException, doing: str) -> SubakError:
     if isinstance(error, KafkaError | TimeoutError | OSError | AssertionError):
         return BrokerUnavailable(f"Kafka did not answer while {doing}: {error!r}")
     raise error
+
+
+def _refusal(error: BaseException) -> BaseException | None:
+    """The refusal that this error is or was raised from: the client wraps some in "unexpected error"."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, _REFUSALS):
+        found = found.__cause__
+    return found
 
 
 def _what(error: BaseException) -> str:

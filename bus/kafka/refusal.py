@@ -28,6 +28,9 @@ from schemas.failures import SubakError
 ASK_SECONDS_MAX = 5.0
 """How long one step may take."""
 
+CLOSE_SECONDS = 0.05
+"""How long the client takes to close a connection that was refused, which it does behind our back."""
+
 _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 """Size, api key, version, correlation id, no client id: what a broker answers before it knows who asks."""
 
@@ -100,13 +103,14 @@ async def _why_not_known(settings: KafkaSettings, host: str, port: int) -> str |
             host, port, client_id="subak-refusal", request_timeout_ms=int(ASK_SECONDS_MAX * 1000), **security.options()
         )
     except (AuthenticationFailedError, SaslAuthenticationFailed):
+        await asyncio.sleep(CLOSE_SECONDS)
         return (
             f"Kafka at {host}:{port} does not take {security.who}: its password is wrong or old, or it was "
             "suspended or removed. Get new credentials from the city's operators (`subak agency rotate`)."
         )
     except UnsupportedSaslMechanismError:
         return f"Kafka at {host}:{port} does not offer SCRAM-SHA-512. Enable it in sasl.enabled.mechanisms."
-    connection.close()
+    await connection.close()
     return None
 
 
@@ -120,6 +124,9 @@ async def _connected(
         yield reader, writer
     finally:
         writer.transport.abort()
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(ASK_SECONDS_MAX):
+                await writer.wait_closed()
 
 
 async def _answers(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:

@@ -1,6 +1,6 @@
 """What a city's directory asks of the cluster: the bus's topics, a user for each identity, and what each may do.
 
-An agency writes its own out topic, reads its own in topic, and has its own group and transactional id: nothing more.
+An agency writes its own out topic, reads its own in topic, and has its own groups and transactional id: nothing more.
 Each process of the bus has what its code does and no more. Names are whole, never beginnings, where an agency's name is
 in them: `works` must not be given what belongs to `works-inspectorate`.
 """
@@ -72,7 +72,8 @@ def _rights(identity: str, agencies: list[str]) -> Iterator[_Right]:
 
 def _agency(agency: str) -> Iterator[_Right]:
     yield from _topics("write", out_topic(agency))
-    yield from _topics("read", in_topic(agency))
+    # Its own out topic too: Kafka stores no position in a topic for whoever may not read it, and a relay has one.
+    yield from _topics("read", in_topic(agency), out_topic(agency))
     yield "read", "group", relay_group(agency), False
     yield "read", "group", inbox_group(agency), False
     yield "write", "transactional_id", relay_group(agency), False

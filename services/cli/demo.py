@@ -45,6 +45,9 @@ def demo(
     ] = False,
     fresh: Annotated[bool, typer.Option("--fresh/--keep", help="Forget what earlier runs left, or go on.")] = False,
     home: Annotated[Path | None, typer.Option(help="Where all data lie. Default: SUBAK_HOME, or .subak.")] = None,
+    secure: Annotated[
+        bool, typer.Option("--secure", help="With TLS, and a user with its rights for each process and agency.")
+    ] = False,
 ) -> None:
     """Start a real Kafka and a whole city, and play requests through it to the closed case."""
     try:
@@ -64,6 +67,7 @@ def demo(
         bootstrap_servers=settings.kafka_bootstrap_servers,
         partitions=settings.kafka_partitions,
         replication_factor=settings.kafka_replication_factor if settings.kafka_bootstrap_servers else 1,
+        secure=secure,
         seed=seed,
         speed=speed,
         report=progress.report,

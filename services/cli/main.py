@@ -19,6 +19,7 @@ def _all_commands() -> typer.Typer:
         case,
         city,
         demo,
+        doctor,
         lag,
         new,
         parked,
@@ -50,6 +51,7 @@ def _all_commands() -> typer.Typer:
     app.add_typer(agency.app, name="agency", rich_help_panel=start)
     app.add_typer(case.app, name="case", rich_help_panel=look)
     app.command(rich_help_panel=look)(trace.trace)
+    app.command(rich_help_panel=look)(doctor.doctor)
     app.command(rich_help_panel=look)(lag.lag)
     app.command(rich_help_panel=look)(reconcile.reconcile)
     app.command(rich_help_panel=look)(tail.tail)

@@ -15,7 +15,7 @@ from bus.topology.difference import is_of_the_bus
 from bus.topology.identities import parted
 
 SHAPE = Shape(partitions=4, replication_factor=3, min_insync_replicas=2)
-names = st.from_regex(r"[a-z]{1,4}(-[a-z]{1,3})?", fullmatch=True)
+names = st.sampled_from(["a", "b", "a-in", "works", "works-inspectorate", "gateway-x", "zz"])
 cities = st.sets(names, max_size=6)
 grants = st.builds(
     Grant,
@@ -126,6 +126,7 @@ def test_an_agency_may_touch_its_own_things_alone(agencies: set[str]) -> None:
         assert (grant.operation, grant.kind, grant.name) in {
             ("write", "topic", out_topic(agency)),
             ("read", "topic", in_topic(agency)),
+            ("read", "topic", out_topic(agency)),
             ("read", "group", f"agency-{agency}-relay"),
             ("read", "group", f"agency-{agency}-inbox"),
             ("write", "transactional_id", f"agency-{agency}-relay"),

@@ -47,6 +47,19 @@ def spotless(line: str, *, cases: int) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.timeout(900)
+async def test_a_secured_city_brings_its_cases_to_their_end_with_no_more_rights_than_each_part_needs(
+    tmp_path: Path,
+) -> None:
+    arguments = ("--secure", "--city", "san-francisco", "--json", "--count", "5", "--speed", "10")
+    code, out, err = await demo(*arguments, home=tmp_path)
+    assert code == 0, err
+    spotless(out, cases=5)
+    said = (tmp_path / "san-francisco" / "kafka" / "kafka.log").read_text(encoding="utf-8")
+    denied = [line for line in said.splitlines() if "is Denied" in line]
+    assert denied == [], "a part of the bus asks for more than it was given"
+
+
 @pytest.mark.timeout(600)
 async def test_the_demo_prints_one_json_object_and_a_second_run_goes_on_where_the_first_ended(tmp_path: Path) -> None:
     for _ in range(2):
