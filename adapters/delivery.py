@@ -55,14 +55,14 @@ class Delivery:
         *,
         concurrency_max: int = 16,
         settings: ScheduleSettings | None = None,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] | None = None,
     ) -> None:
         self.agency = agency
         self._inbox = inbox
         self._target = target
         self._concurrency_max = concurrency_max
         self._schedule = Schedule(settings or ScheduleSettings())
-        self._clock = clock
+        self._clock = clock or _steady_clock()
         self._changed = asyncio.Event()
         self._unread = True
         """Whether the inbox may hold rows after `_read_up_to`."""
@@ -265,3 +265,9 @@ class Delivery:
                 await self._changed.wait()
         except TimeoutError:
             return
+
+
+def _steady_clock() -> Callable[[], float]:
+    """The time of day as it was at the start, and on from there evenly: a clock that is set back delays no retry."""
+    began_at, began = time.time(), time.monotonic()
+    return lambda: began_at + time.monotonic() - began

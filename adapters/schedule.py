@@ -51,6 +51,8 @@ class _Line:
     state: str = "ready"
     """`ready`, `called`, `resting`, `empty` (its rows must be read), `parking` (its parking must be stored)."""
     rests_until: float = 0.0
+    waited_for: int = 0
+    """The event whose stored pause has been waited out here."""
     unanswered: int = 0
     """Calls in a row that got no answer."""
     last: Mark | None = None
@@ -94,8 +96,8 @@ class Schedule:
             line = self._lines.get(event.subject)
             if line is None:
                 line = self._lines[event.subject] = _Line(event.subject, after=event.id - 1)
-                if event.next_try_at is not None and event.next_try_at > now:
-                    self._rest(line, event.next_try_at)
+                if (until := self._rest_until(line, event, now)) is not None:
+                    self._rest(line, until)
                 else:
                     self._ready.append(line.case)
             if line.partial:
@@ -117,8 +119,8 @@ class Schedule:
                 event = msgspec.structs.replace(event, tries=line.last.tries, refusals=line.last.refusals)
             self._load(line, event)
         if line.events:
-            if (first := line.events[0]).next_try_at is not None and first.next_try_at > now and not line.unanswered:
-                self._rest(line, first.next_try_at)
+            if (until := self._rest_until(line, line.events[0], now)) is not None and not line.unanswered:
+                self._rest(line, until)
             else:
                 line.state = "ready"
                 self._ready.append(case)
@@ -226,6 +228,13 @@ class Schedule:
             self._empty.append(line.case)
         else:
             del self._lines[line.case]
+
+    def _rest_until(self, line: _Line, event: Arrived, now: float) -> float | None:
+        """When an event may be tried, if not now. Stored by a clock that was ahead, the longest pause counts, once."""
+        if event.next_try_at is None or event.next_try_at <= now or event.id == line.waited_for:
+            return None
+        line.waited_for = event.id
+        return min(event.next_try_at, now + self._settings.retry_seconds_max)
 
     def _rest(self, line: _Line, until: float) -> None:
         self._unload(line)

@@ -18,6 +18,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from bus.connections import BoundedProtocol
 from bus.logs import get_logger
 from schemas.failures import Misconfigured, Retryable
 
@@ -89,6 +90,7 @@ async def serving(app: ASGIApp, *, host: str, port: int) -> AsyncIterator[int]:
         raise Misconfigured(f"cannot listen on {host}:{port}: {error.strerror}. Choose another http_port.") from error
     config = uvicorn.Config(
         app,
+        http=BoundedProtocol,
         log_config=None,
         access_log=False,
         proxy_headers=False,  # nobody here asks for the client's address

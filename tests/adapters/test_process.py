@@ -49,7 +49,7 @@ class System:
 class AdapterProcess:
     """`subak run adapter adapter.toml`, started and ended as often as a test likes."""
 
-    def __init__(self, folder: Path, kafka: LocalKafka, webhook: str) -> None:
+    def __init__(self, folder: Path, kafka: LocalKafka, webhook: str, *, webhook_keys: str = "") -> None:
         (self._port,) = free_ports(1)
         self.url = f"http://127.0.0.1:{self._port}"
         self.events_url = f"{self.url}/agencies/{AGENCY}/events"
@@ -70,6 +70,7 @@ accept_new_outbox = true
   allow_private = ["127.0.0.1"]
   retry_seconds_first = 0.05
   retry_seconds_max = 1
+  {webhook_keys}
 """
         )
         self.environment = {
