@@ -7,10 +7,11 @@ For those whose position lives beside what they write (casebook, inbox), and for
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.errors import OffsetOutOfRangeError
+from aiokafka.errors import OffsetOutOfRangeError, UnknownTopicOrPartitionError
 
 from bus.kafka.closing import discard
 from bus.kafka.errors import sorted_error
@@ -23,6 +24,9 @@ from schemas.failures import Misconfigured
 
 START_SECONDS_MAX = 60.0
 """How long the first connection may take before the reader gives up."""
+
+METADATA_WAIT_SECONDS = 5.0
+"""How long a topic may be unknown: a broker that has just started knows none, and says so of those that exist."""
 
 
 def record_of(raw: ConsumerRecord[bytes, bytes]) -> Record:
@@ -170,7 +174,15 @@ class TopicReader:
 
 async def _require(consumer: AIOKafkaConsumer, topic: str, partitions: int) -> None:
     """Refuse a topic that does not exist, or that has other partitions than the bus: some would never be read."""
-    there = len(await consumer._client._wait_on_metadata(topic))
+    deadline = time.monotonic() + METADATA_WAIT_SECONDS
+    while True:
+        try:
+            there = len(await consumer._client._wait_on_metadata(topic))
+            break
+        except UnknownTopicOrPartitionError:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(0.25)
     if there != partitions:
         raise Misconfigured(
             f"the topic {topic} has {there} partitions and this process was told of {partitions}, so some would be "

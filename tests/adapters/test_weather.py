@@ -168,8 +168,10 @@ async def bus_away(folder: Path, kafka: LocalKafka, settings: KafkaSettings, sys
         finally:
             kafka.start()
         seen = 0
-        async with asyncio.timeout(60 + events / 500):
+        async with asyncio.timeout(120 + events / 500):
             while seen < events:
+                assert adapter.process is not None
+                assert adapter.process.returncode is None, "the adapter ended"
                 await asyncio.sleep(0.5)
                 out = [event.id for event in await published(settings)]
                 seen = len(out)
