@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from bus.city import City
+from bus.hearing import heard_by
 from bus.kafka import KafkaSettings, TopicReader, group_positions
 from bus.reconciliation import Book, Days, Discrepancy, Tally, differences, fingerprint, header_texts
 from bus.records import Record
@@ -155,9 +156,14 @@ class Reconciler:
             sender = self._city.agency_of(source)
             if sender is not None:
                 see(("accepted", sender, day), id, mark, record)
-            parties = tuple(texts["ce_parties"].split(",")) if texts.get("ce_parties") else ()
-            for agency in self._city.recipients(
-                texts.get("ce_type", ""), texts.get("ce_jurisdiction"), texts.get("ce_recipient"), parties, sender
+            for agency in heard_by(
+                self._city,
+                texts.get("ce_type", ""),
+                source=source,
+                jurisdiction=texts.get("ce_jurisdiction"),
+                recipient=texts.get("ce_recipient"),
+                parties=texts.get("ce_parties"),
+                history=texts.get("ce_history"),
             ):
                 see(("due", agency, sender or source, day), id, mark, record)
         elif record.topic.endswith("-out"):

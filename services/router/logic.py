@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bus.city import City
+from bus.hearing import heard_by
 from bus.history import is_history
 from bus.logic import Decided
 from bus.logs import get_logger
@@ -61,10 +62,14 @@ class Router:
 
     def _copies(self, record: Record) -> list[Output]:
         event = Event.from_record(record.headers, record.value)
-        city = self._city
-        parties = tuple(event.parties.split(",")) if event.parties else ()
-        recipients = city.recipients(
-            event.type, event.jurisdiction, event.recipient, parties, city.agency_of(event.source)
+        recipients = heard_by(
+            self._city,
+            event.type,
+            source=event.source,
+            jurisdiction=event.jurisdiction,
+            recipient=event.recipient,
+            parties=event.parties,
+            history=event.history,
         )
         if not recipients:
             return []

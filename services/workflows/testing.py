@@ -36,7 +36,7 @@ class WorkflowTest:
         self,
         workflow: Workflow | str,
         *,
-        city: City | str = "denpasar",
+        city: City | str,
         start: datetime = datetime(2026, 11, 24, 1, tzinfo=UTC),
         beside: Iterable[Workflow] = (),
     ) -> None:
@@ -44,7 +44,7 @@ class WorkflowTest:
         Args:
             workflow: the workflow, or the name of one of the catalogue's (its newest version).
             city: a city, the name of one that comes with Subak, or a folder.
-            start: what time it is; by default a Tuesday, 9 in the morning in Denpasar.
+            start: what time it is; by default a Tuesday morning.
             beside: workflows of other cases that this one speaks to.
         """
         self.city = load_city(city_path(city)) if isinstance(city, str) else city

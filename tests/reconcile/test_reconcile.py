@@ -126,6 +126,19 @@ async def test_where_all_is_well_every_event_is_accounted_for(town: Town) -> Non
     assert due == sum(row["received"] for row in told["told"] if row["agency"] == town.holder) == 7
 
 
+async def test_history_is_accepted_and_due_to_nobody(town: Town) -> None:
+    async with town.bus.running():
+        old = {**town.request(), "history": "complaints-2019"}
+        assert (await town.post(town.citizens, old)).status_code == 202
+        assert (await town.post(town.citizens, town.request())).status_code == 202
+        await town.heard(town.holder, 1)
+        counted = await town.count()
+    told = as_dict(counted, datetime.now(UTC).date(), frozenset(town.agencies))
+    assert told["discrepancies"] == []
+    assert [row["accepted"] for row in told["sent"]] == [2]
+    assert sum(row["due"] for row in told["told"] if row["agency"] == town.holder) == 1
+
+
 async def test_what_is_on_its_way_is_no_discrepancy_wherever_it_waits(town: Town) -> None:
     await town.post(town.citizens, town.request(), town.request())
     async with asyncio.timeout(30):
