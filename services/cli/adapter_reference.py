@@ -28,7 +28,7 @@ SALURAN = "drain"
 JALAN = "road-damage"
 
 [codes.desa]
-RENON = "51.71.01.1005"
+CENTRE = "01.1005"
 
 [[event]]                              # a record that meets the condition becomes this event
 type = "subak.request.submitted.v1"
