@@ -113,7 +113,7 @@ def test_a_new_type_is_begun_described_published_and_then_guarded(tree: Path) ->
 def test_what_is_begun_satisfies_the_linter(tree: Path) -> None:
     begun = [
         run(tree, "new", "event-type", "subak.request.rated.v7", "--owner", "citizens-channel"),
-        run(tree, "new", "event-type", "subak.permit.granted.v1", "--owner", "planning", "--kind", "command"),
+        run(tree, "new", "event-type", "subak.festival.granted.v1", "--owner", "planning", "--kind", "command"),
     ]
     assert [each.returncode for each in begun] == [0, 0], begun[0].stderr + begun[1].stderr
     assert "Write how subak.request.rated.v1 becomes this one: @upcast" in begun[0].stdout
@@ -150,7 +150,7 @@ def test_a_wrong_beginning_is_refused_in_words(arguments: list[str], said: str) 
     [
         ("subak.request.photographed.v1", "RequestPhotographed"),
         ("subak.workorder.inspected.v2", "WorkOrderInspectedV2"),
-        ("subak.permit.granted.v10", "PermitGrantedV10"),
+        ("subak.festival.granted.v10", "PermitGrantedV10"),
     ],
 )
 def test_a_class_is_named_by_its_type(name: str, expected: str) -> None:
