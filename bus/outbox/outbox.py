@@ -67,7 +67,10 @@ class Outbox:
         now = self._clock()
         await self.database.run(lambda connection: _advance_ids(connection, now))
         agencies = list(agencies)
-        self.waiting.update(await self.database.run(lambda connection: _count_waiting(connection, agencies)))
+        counts = await self.database.run(lambda connection: _count_waiting(connection, agencies))
+        self.waiting |= Counter(dict.fromkeys(agencies, 0))
+        for agency in agencies:
+            self.waiting[agency] = counts.get(agency, 0)
 
     def wake(self, agency: str, waker: Callable[[], None]) -> None:
         """Call `waker` whenever an event of the agency has been stored."""

@@ -64,8 +64,8 @@ def test_these_types_have_personal_fields() -> None:
         "approval.sentback.v1": ["decided_by"],
         "event.rejected.v1": ["original"],
         "request.commented.v1": ["author"],
-        "request.forwarded.v1": ["reporter.name", "reporter.phone", "reporter.email"],
-        "request.submitted.v1": ["reporter.name", "reporter.phone", "reporter.email"],
+        "request.forwarded.v1": ["reporter.name", "reporter.phone", "reporter.email", "attachments[].name"],
+        "request.submitted.v1": ["reporter.name", "reporter.phone", "reporter.email", "attachments[].name"],
         "workorder.inspected.v1": ["inspector"],
     }
     assert {name: found[name] for name in expected} == expected
@@ -81,7 +81,9 @@ def test_a_type_without_personal_fields_gives_the_same_bytes() -> None:
 def test_personal_fields_are_taken_out_and_all_else_stays() -> None:
     (full,) = (each.data for each in examples_of(RequestSubmitted.registered) if each.name == "full")
     found = json.loads(redact(SUBMITTED, json.dumps(full).encode()))
-    assert found == {**full, "reporter": {}}
+    unnamed = [{key: value for key, value in each.items() if key != "name"} for each in full["attachments"]]
+    assert unnamed != full["attachments"]
+    assert found == {**full, "reporter": {}, "attachments": unnamed}
 
 
 def test_a_field_that_the_schema_does_not_know_is_taken_out_too() -> None:
