@@ -10,7 +10,7 @@ from typing import Any
 import uvloop
 from rich.console import Console
 
-from bench import agency, lifecycle, simulate, sql, stage
+from bench import agency, console, lifecycle, simulate, sql, stage
 from bench.machine import machine
 from bus.logs import configure_logs
 from bus.process import tune_collector
@@ -25,6 +25,7 @@ MEASURES: dict[str, tuple[Measure, Callable[[dict[str, Any]], Any]]] = {
     "http_source": (agency.measure_http, agency.table),
     "sql": (sql.measure, sql.table),
     "webhook": (agency.measure_webhook, agency.table),
+    "console": (console.measure, console.table),
 }
 
 
@@ -43,6 +44,9 @@ def main() -> None:
     parser.add_argument(
         "--curve", type=int, nargs="*", default=[], help="lifecycle: the rate at so many cases, e.g. 1000 100000"
     )
+    parser.add_argument(
+        "--console-cases", type=int, default=100_000, help="console: cases in the tables (default: %(default)s)"
+    )
     arguments = parser.parse_args()
     configure_logs("error", "console")
     tune_collector()
@@ -54,10 +58,10 @@ def main() -> None:
         only = found[arguments.measure] if arguments.measure else found
         print(json.dumps(only | {"machine": machine()}))
         return
-    console = Console()
+    out = Console()
     for name, result in found.items():
-        console.print(MEASURES[name][1](result))
-    console.print_json(data=machine())
+        out.print(MEASURES[name][1](result))
+    out.print_json(data=machine())
 
 
 if __name__ == "__main__":

@@ -257,6 +257,42 @@ class ParkedPage(Answer):
     next: str | None
 
 
+class RejectionCause(Answer):
+    """Refusals that have one cause."""
+
+    code: str
+    """The first reason's."""
+    agency: str
+    event_type: str | None
+    rejected: int
+    """How many there are."""
+    newest: str
+    """When the newest was refused."""
+
+
+class RejectionCauses(Answer):
+    """Causes of refusals, the most frequent first."""
+
+    causes: list[RejectionCause]
+
+
+class ParkedCause(Answer):
+    """Parked cases that have one cause."""
+
+    event_type: str | None
+    """The type of the event at which the decision failed."""
+    error: str | None
+    cases: int
+    oldest: str
+    """Since when the longest waiting one is parked."""
+
+
+class ParkedCauses(Answer):
+    """Causes of parking, the most frequent first."""
+
+    causes: list[ParkedCause]
+
+
 class Mistake(Answer):
     """One thing that is wrong with a question."""
 

@@ -27,14 +27,28 @@ from services.casebook.answers import (
     CasePage,
     Events,
     Mistake,
+    ParkedCause,
+    ParkedCauses,
     ParkedPage,
     Problem,
+    RejectionCause,
+    RejectionCauses,
     RejectionPage,
     RejectionWhole,
     Summary,
     Timeline,
 )
-from services.casebook.filters import CaseFilters, Code, Cursor, Moment, Page, mistake, utc_now
+from services.casebook.filters import (
+    CAUSES_MAX,
+    CaseFilters,
+    Cursor,
+    Moment,
+    Page,
+    ParkedFilters,
+    RejectionFilters,
+    mistake,
+    utc_now,
+)
 from services.casebook.hindsight import case_as_it_was, seen
 from services.casebook.questions import Questions, cursor_behind
 from services.casebook.shaping import Shaper
@@ -54,13 +68,6 @@ class NotAsked(Exception):
 
 class NotFound(Exception):
     """There is no such thing in the tables, in words."""
-
-
-class RejectionFilters(Page):
-    """Which refusals."""
-
-    agency: Code | None = None
-    """Only what this agency sent."""
 
 
 class Hindsight(BaseModel):
@@ -157,12 +164,18 @@ def _add_cases(app: FastAPI, questions: Questions, shaper: Shaper, city: City, c
         return shaper.summary(*questions.summary(now), now)
 
     @app.get("/api/parked", tags=["cases"])
-    def list_parked(page: Annotated[Page, Query()]) -> ParkedPage:
+    def list_parked(page: Annotated[ParkedFilters, Query()]) -> ParkedPage:
         """Cases whose decision failed and that wait for a person, the longest waiting first."""
         now = utc_now(clock())
         rows, waiting = questions.parked(page)
         found, following = cursor_behind(rows, page.limit, "parked_at")
         return ParkedPage(parked=[shaper.case(row, now, waiting.get(row.id, 0)) for row in found], next=following)
+
+    @app.get("/api/parked/causes", tags=["cases"])
+    def list_parked_causes() -> ParkedCauses:
+        """Parked cases by what failed, the most first."""
+        found = questions.parked_causes(CAUSES_MAX)
+        return ParkedCauses(causes=[ParkedCause(**row._mapping) for row in found])
 
 
 def _require_known(filters: CaseFilters, questions: Questions, city: City) -> None:
@@ -199,9 +212,15 @@ def _add_refusals(app: FastAPI, questions: Questions, shaper: Shaper) -> None:
     @app.get("/api/rejected", tags=["refusals"])
     def list_rejected(filters: Annotated[RejectionFilters, Query()]) -> RejectionPage:
         """Refused events, the newest first, with every reason."""
-        rows = questions.rejections(filters, filters.agency)
+        rows = questions.rejections(filters)
         found, following = cursor_behind(rows, filters.limit, "rejected_at")
         return RejectionPage(rejected=[shaper.rejection(row) for row in found], next=following)
+
+    @app.get("/api/rejected/causes", tags=["refusals"])
+    def list_rejection_causes() -> RejectionCauses:
+        """Refused events by the first reason's code, by sender and type, the most first."""
+        found = questions.rejection_causes(CAUSES_MAX)
+        return RejectionCauses(causes=[RejectionCause(**row._mapping) for row in found])
 
     @app.get("/api/rejected/{rejection_id}", tags=["refusals"], responses=_MISSING)
     def show_rejected(
@@ -252,6 +271,7 @@ def _parameters(request: Request) -> tuple[str, ...]:
     models: dict[str, type[Page]] = {
         "/api/cases": CaseFilters,
         "/api/rejected": RejectionFilters,
+        "/api/parked": ParkedFilters,
     }
     return tuple(models.get(path, Page).model_fields)
 

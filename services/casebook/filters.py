@@ -128,6 +128,30 @@ class CaseFilters(Page):
     """Cases whose id begins so."""
 
 
+class RejectionFilters(Page):
+    """Which refusals. All that is given must hold."""
+
+    agency: Code | None = None
+    """Only what this agency sent."""
+    event_type: Annotated[str, StringConstraints(max_length=200)] | None = None
+    """Only events that said they were of this type."""
+    code: Code | None = None
+    """Only those whose first reason has this code."""
+
+
+class ParkedFilters(Page):
+    """Which parked cases. All that is given must hold."""
+
+    event_type: Annotated[str, StringConstraints(max_length=200)] | None = None
+    """Only those whose decision failed at an event of this type."""
+    error: Annotated[str, StringConstraints(max_length=4000)] | None = None
+    """Only those that failed with exactly this error."""
+
+
+CAUSES_MAX = 200
+"""Causes in one answer, the most frequent first."""
+
+
 def utc_now(now: datetime) -> str:
     """The moment of a question, as the tables write times."""
     return utc_text(now)

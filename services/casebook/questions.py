@@ -26,7 +26,7 @@ from sqlalchemy import (
 from bus.city.model import RESERVED_AGENCY_IDS
 from services.casebook import tables
 from services.casebook.entry import Entry
-from services.casebook.filters import CaseFilters, Cursor, Page
+from services.casebook.filters import CaseFilters, Cursor, Page, ParkedFilters, RejectionFilters
 from services.casebook.statements import timelines
 
 Found = Sequence[Row[Any]]
@@ -66,13 +66,26 @@ class Questions:
         with self._asking() as connection:
             return [entry for _, entries in timelines(connection, [case_id]) for entry in entries]
 
-    def parked(self, page: Page) -> tuple[Found, dict[str, int]]:
+    def parked(self, page: ParkedFilters) -> tuple[Found, dict[str, int]]:
         """Parked cases, the longest waiting first, one more than the page holds; and how many events wait in each."""
         question = select(tables.cases).where(_case.parked_at.is_not(None))
+        if page.event_type is not None:
+            question = question.where(_case.parked_event_type == page.event_type)
+        if page.error is not None:
+            question = question.where(_case.parked_error == page.error)
         question = _page(question, page, _case.parked_at, _case.id, newest_first=False)
         with self._asking() as connection:
             found = connection.execute(question).all()
             return found, _waiting(connection, [row.id for row in found])
+
+    def parked_causes(self, limit: int) -> Found:
+        """Rows of (event_type, error, cases, oldest), the most first."""
+        count = func.count().label("cases")
+        cause = (_case.parked_event_type.label("event_type"), _case.parked_error.label("error"))
+        question = select(*cause, count, func.min(_case.parked_at).label("oldest"))
+        question = question.where(_case.parked_at.is_not(None)).group_by(_case.parked_event_type, _case.parked_error)
+        with self._asking() as connection:
+            return connection.execute(question.order_by(count.desc(), *cause).limit(limit)).all()
 
     def has_agency(self, agency: str) -> bool:
         """Whether any case knows this agency."""
@@ -105,14 +118,26 @@ class Questions:
 
     # -- refusals
 
-    def rejections(self, page: Page, agency: str | None) -> Found:
+    def rejections(self, page: RejectionFilters) -> Found:
         """Rejections, the newest first, one more than the page holds."""
         question = select(tables.rejected)
-        if agency is not None:
-            question = question.where(_rejected.agency == agency)
+        if page.agency is not None:
+            question = question.where(_rejected.agency == page.agency)
+        if page.event_type is not None:
+            question = question.where(_rejected.event_type == page.event_type)
+        if page.code is not None:
+            question = question.where(_rejected.code == page.code)
         question = _page(question, page, _rejected.rejected_at, _rejected.id, newest_first=True)
         with self._asking() as connection:
             return connection.execute(question).all()
+
+    def rejection_causes(self, limit: int) -> Found:
+        """Rows of (code, agency, event_type, rejected, newest), the most first."""
+        count = func.count().label("rejected")
+        cause = (_rejected.code, _rejected.agency, _rejected.event_type)
+        question = select(*cause, count, func.max(_rejected.rejected_at).label("newest")).group_by(*cause)
+        with self._asking() as connection:
+            return connection.execute(question.order_by(count.desc(), *cause).limit(limit)).all()
 
     def rejection(self, id: str) -> Row[Any] | None:
         """One rejection."""
@@ -142,7 +167,7 @@ class Questions:
         )
         with self._asking() as connection:
             found = connection.execute(counts).all()
-            parked = connection.execute(select(func.count(_case.parked_at)).select_from(tables.cases)).scalar_one()
+            parked = connection.execute(select(func.count()).where(_case.parked_at.is_not(None))).scalar_one()
             rejected = connection.execute(select(func.count()).select_from(tables.rejected)).scalar_one()
             return found, parked, rejected
 

@@ -48,6 +48,7 @@ class Rejection(msgspec.Struct, kw_only=True):
     partition: int
     offset: int
     reasons: str
+    code: str
     headers: str | None
     data: str | None
     withheld: str | None
@@ -95,6 +96,7 @@ def rejection_of(record: Record) -> Rejection | None:
             partition=int(data["partition"]),
             offset=int(data["offset"]),
             reasons=msgspec.json.encode(data["reasons"]).decode(),
+            code=_first_code(data["reasons"]),
             headers=msgspec.json.encode([_shown(header) for header in headers]).decode() if original else None,
             data=msgspec.json.encode(content).decode() if content is not None else None,
             withheld=withheld if original else "the sender's record was not kept",
@@ -104,6 +106,13 @@ def rejection_of(record: Record) -> Rejection | None:
         )
     except (Unprocessable, msgspec.DecodeError, AttributeError, KeyError, TypeError, ValueError):
         return None
+
+
+def _first_code(reasons: object) -> str:
+    """What most of all was wrong; tolerant of reasons of another form."""
+    first = reasons[0] if isinstance(reasons, list) and reasons else None
+    code = _clean(first.get("code")) if isinstance(first, dict) else None
+    return (code or "unknown")[:64]
 
 
 def _bytes(text: object) -> bytes | None:

@@ -7,9 +7,9 @@ text (`moments.py`), money is a decimal string beside its currency, data is JSON
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text, text
 
-VERSION = "2"
+VERSION = "3"
 """The version of these tables. Another one in the database: rebuild."""
 
 metadata = MetaData()
@@ -35,6 +35,8 @@ positions = Table(
     Column("last_digest", String(64), comment="That record's digest."),
     comment="How far each partition has been taken into these tables. Moved in the transaction that writes the rows.",
 )
+
+_is_open, _is_parked = text("closed_at IS NULL"), text("parked_at IS NOT NULL")
 
 cases = Table(
     "cases",
@@ -75,6 +77,10 @@ cases = Table(
     Index("cases_by_state", "state", "opened_at", "id"),
     Index("cases_by_service", "service_code", "opened_at", "id"),
     Index("cases_by_kind", "kind", "opened_at", "id"),
+    Index("cases_open", "opened_at", "id", sqlite_where=_is_open, postgresql_where=_is_open),
+    Index("cases_parked", "parked_at", "id", sqlite_where=_is_parked, postgresql_where=_is_parked),
+    # What is counted at each look at the whole: read from the index alone.
+    Index("cases_counted", "state", "holder", "agency", "opened_by", "closed_at", "due_at", "answer_by"),
 )
 
 case_parties = Table(
@@ -139,6 +145,7 @@ rejected = Table(
     Column("partition", Integer, nullable=False),
     Column("offset", BigInteger, nullable=False),
     Column("reasons", Text, nullable=False, comment="JSON: code, field, problem, fix."),
+    Column("code", _Code, nullable=False, comment="The first reason's code: the cause by which refusals are counted."),
     Column("headers", Text, comment="JSON: the record's headers, as far as they may be shown."),
     Column("data", Text, comment="JSON, without personal fields and without fields that the schema does not name."),
     Column("withheld", Text, comment="Why there is no data here."),
@@ -146,5 +153,6 @@ rejected = Table(
     Column("log_partition", Integer, nullable=False),
     Column("log_offset", BigInteger, nullable=False, comment="In city-rejected, which holds it whole."),
     Index("rejected_by_time", "rejected_at", "id"),
+    Index("rejected_by_cause", "code", "agency", "event_type", "rejected_at", "id"),
     Index("rejected_by_place", "topic", "partition", "offset"),
 )

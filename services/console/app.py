@@ -19,16 +19,12 @@ from services.console import pages
 from services.console.casebook import CasebookAway, NotThere, WrongQuestion
 from services.console.parts import Parts
 from services.console.rendering import LANGUAGE_COOKIE, PREFERENCE_SECONDS, THEME_COOKIE, THEMES
-from services.console.security import COOKIE, Guard
+from services.console.security import COOKIE, FormTooOld, Guard
 from services.console.words import LANGUAGES
 
 STATIC = Path(__file__).parent / "static"
 
 log = get_logger("app")
-
-
-class FormTooOld(Exception):
-    """A form without a token of this process."""
 
 
 def console_app(parts: Parts, hosts: frozenset[str]) -> ASGIApp:
@@ -63,7 +59,7 @@ def _add_preferences(app: FastAPI, parts: Parts) -> None:
     ) -> Response:
         """Remember a language or a theme in the browser, and go back to the page."""
         if not parts.tokens.fits(request.cookies.get(COOKIE), token):
-            return _said(parts, request, 403, "form_old")
+            raise FormTooOld
         answer = RedirectResponse(_local(back), status_code=303)
         for name, value, allowed in ((LANGUAGE_COOKIE, language, LANGUAGES), (THEME_COOKIE, theme, THEMES)):
             if value in allowed:

@@ -1,7 +1,7 @@
 """Asks the casebook's API for a page, with a deadline. What the casebook refuses comes back as the page to show.
 
 The one answer that costs the casebook a look at all cases, the summary, is kept for a moment: however many browsers
-look, it is asked once.
+look, it is asked once, and behind their backs while the one before is young enough to be shown.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import Any
 
 import httpx
 
-from schemas.failures import Retryable, Unprocessable
+from schemas.failures import Retryable, SubakError, Unprocessable
 
 ANSWER_SECONDS_MAX = 10.0
 """How long one answer may take."""
 
-KEEP_SECONDS = 2.0
-"""How old a kept summary may be."""
+FRESH_SECONDS, KEEP_SECONDS = 2.0, 30.0
+"""How old a kept summary may be before a newer one is asked for, and before nobody is shown it any more."""
 
 Answer = dict[str, Any]
 
@@ -43,7 +43,7 @@ class Casebook:
         self._client = httpx.AsyncClient(base_url=self.url, timeout=ANSWER_SECONDS_MAX)
         self._summary: Answer | None = None
         self._summary_at = 0.0
-        self._asking = asyncio.Lock()
+        self._asking: asyncio.Task[Answer | SubakError] | None = None
 
     async def ask(self, address: str, **parameters: Any) -> Answer:
         """One answer.
@@ -74,13 +74,35 @@ class Casebook:
         Raises:
             CasebookAway: no answer in time, or not now.
         """
-        async with self._asking:
-            if self._summary is None or time.monotonic() - self._summary_at > KEEP_SECONDS:
-                self._summary = None
-                self._summary = await self.ask("/api/summary")
-                self._summary_at = time.monotonic()
+        age = time.monotonic() - self._summary_at
+        if self._summary is not None and age <= FRESH_SECONDS:
             return self._summary
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask_summary(), name="asking for the summary")
+        if self._summary is not None and age <= KEEP_SECONDS:
+            return self._summary
+        found = await asyncio.shield(self._asking)
+        if isinstance(found, SubakError):
+            raise CasebookAway(str(found))
+        return found
+
+    async def _ask_summary(self) -> Answer | SubakError:
+        """The answer, or why there is none: it may be that nobody waits for it."""
+        try:
+            self._summary = await self.ask("/api/summary")
+        except SubakError as error:
+            self._summary = None
+            return error
+        self._summary_at = time.monotonic()
+        return self._summary
+
+    def forget(self) -> None:
+        """Ask for the summary anew the next time."""
+        self._summary = None
 
     async def close(self) -> None:
         """End the conversation."""
+        if self._asking is not None:
+            self._asking.cancel()
+            await asyncio.gather(self._asking, return_exceptions=True)
         await self._client.aclose()

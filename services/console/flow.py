@@ -101,9 +101,9 @@ def drawing(found: Sequence[Edge], *, height: float = 260) -> Drawing:
     scale = (height - 2 * TOP - rows * GAP) / total
     senders = _column(left, BAND, scale)
     receivers = _column(right, WIDTH - BAND - NODE, scale)
-    return Drawing(
-        WIDTH, height + rows * HEIGHT_MIN_NODE, senders, receivers, _ribbons(kept, senders, receivers, scale)
-    )
+    ribbons = _ribbons(kept, senders, receivers, scale)
+    bottom = max((node.y + node.height for node in (*senders, *receivers)), default=0.0)
+    return Drawing(WIDTH, round(bottom + TOP, 1), senders, receivers, ribbons)
 
 
 def _together(found: Sequence[Edge]) -> list[Edge]:

@@ -12,6 +12,7 @@ from bus.kafka import KafkaSettings
 from services.console.casebook import Casebook
 from services.console.live import Live
 from services.console.rendering import Pages
+from services.console.replays import Replays
 from services.console.security import Tokens
 from services.console.waiting import Waiting
 
@@ -27,6 +28,7 @@ class Parts:
     tokens: Tokens
     live: Live
     waiting: Waiting
+    replays: Replays
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process ends: streams end too."""
 
@@ -34,17 +36,20 @@ class Parts:
     def of(cls, city: City, kafka: KafkaSettings, casebook_url: str) -> Parts:
         """The parts for one city's bus."""
         tokens = Tokens()
+        casebook = Casebook(casebook_url)
         return cls(
             city=city,
             kafka=kafka,
-            casebook=Casebook(casebook_url),
+            casebook=casebook,
             pages=Pages(city, tokens),
             tokens=tokens,
             live=Live(kafka, city),
+            replays=Replays(kafka, city, casebook),
             waiting=Waiting(partial(measure, kafka, sorted(city.agencies))),
         )
 
     async def close(self) -> None:
         """End the conversations."""
         await self.waiting.close()
+        await self.replays.close()
         await self.casebook.close()

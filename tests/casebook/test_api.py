@@ -273,6 +273,33 @@ async def test_rejections_show_every_reason_and_the_record(
     assert len(found) == len(set(found)) == 2
 
 
+async def test_refusals_and_parked_cases_are_counted_by_cause_and_each_cause_leads_to_its_rows(
+    writing: Engine, client: httpx.AsyncClient, logbook: Logbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = logbook.say(CITY.citizens_channel, RequestRated(score=5), case="unknown")
+    for code in ("late", "late", "wrong"):
+        logbook.refuse_at_the_door(HOLDER, event, [Reason(code, "data.x", "it is wrong", "Correct it.")])
+    with monkeypatch.context() as broken:
+        broken.setattr(repair_module, "_order", lambda *_, **__: 1 / 0)
+        for name in ("parked", "parked too"):
+            logbook.repair(name, service=SERVICE, area=RENON, steps=3)
+    fill(writing, logbook)
+    causes = (await ask(client, "/api/rejected/causes"))["causes"]
+    for cause in causes:
+        chosen = {name: cause[name] for name in ("code", "agency", "event_type")}
+        rows = (await ask(client, "/api/rejected", **chosen))["rejected"]
+        assert len(rows) == cause["rejected"]
+        assert {row["reasons"][0]["code"] for row in rows} == {cause["code"]}
+        assert max(row["rejected_at"] for row in rows) == cause["newest"]
+    assert [cause["rejected"] for cause in causes if cause["agency"] == HOLDER] == [2, 1]
+    parked = (await ask(client, "/api/parked"))["parked"]
+    [cause] = (await ask(client, "/api/parked/causes"))["causes"]
+    chosen = {"event_type": cause["event_type"], "error": cause["error"]}
+    assert (await ask(client, "/api/parked", **chosen))["parked"] == parked
+    assert (cause["cases"], cause["oldest"]) == (len(parked), parked[0]["parked"]["at"])
+    assert (await ask(client, "/api/parked", error="another"))["parked"] == []
+
+
 @pytest.mark.parametrize(
     ("address", "sentence"),
     [
@@ -355,8 +382,8 @@ async def test_every_address_is_documented(client: httpx.AsyncClient) -> None:
     document = await ask(client, "/openapi.json")
     assert set(document["paths"]) == {
         "/api/cases", "/api/cases/{case_id}", "/api/cases/{case_id}/timeline", "/api/summary", "/api/parked",
-        "/api/rejected", "/api/rejected/{rejection_id}", "/api/events/{event_id}",
-        "/api/trace/{ref}", "/api/vanished",
+        "/api/rejected", "/api/rejected/{rejection_id}", "/api/events/{event_id}", "/api/rejected/causes",
+        "/api/parked/causes", "/api/trace/{ref}", "/api/vanished",
     }  # fmt: skip
     for path, operations in document["paths"].items():
         operation = operations["get"]
