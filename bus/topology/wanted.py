@@ -61,6 +61,9 @@ def _rights(identity: str, agencies: list[str]) -> Iterator[_Right]:
         case "casebook":
             yield from _topics("read", EVENTS, REJECTED)
             yield "read", "group", identity, False
+        case "console":  # what waits and for how long is told from the records that wait, in every topic
+            yield from _topics("read", EVENTS, REJECTED, *map(out_topic, agencies), *map(in_topic, agencies))
+            yield "describe", "group", "*", False
         case "operator":
             yield from _topics("read", *CITY_TOPICS, *map(out_topic, agencies), *map(in_topic, agencies))
             yield from _topics("write", out_topic(OPERATIONS))

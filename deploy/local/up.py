@@ -260,7 +260,7 @@ class LocalCity:
                 name,
                 [*subak, "run", name],
                 port,
-                {"SUBAK_HTTP_PORT": str(port)} | (casebook if name == "console" else dict(self._identity(name))),
+                {"SUBAK_HTTP_PORT": str(port)} | dict(self._identity(name)) | (casebook if name == "console" else {}),
             )
             for name, port in ports.items()
         ]
