@@ -157,6 +157,7 @@ def _where_to_look(console: Console, simulated: SimulatedCity) -> None:
         (f"{subak} rejected list", "what was refused at the door, and why"),
     ):
         console.print(f"  [cyan]{prefix}{hint}[/]  [dim]{what}[/]", soft_wrap=True)
+    console.print(f"  [cyan]{run.processes['console']['url']}[/]  [dim]the console, in a browser[/]", soft_wrap=True)
     console.print(f"  [cyan]{run.casebook_url}/docs[/]  [dim]the casebook's API[/]", soft_wrap=True)
     for place in run.open311.values():
         what = "the citizens' channel, in Open311 (GeoReport v2)"
