@@ -53,7 +53,11 @@ def sorted_error(error: BaseException, doing: str) -> SubakError:
             "city's directory gives it."
         )
     if isinstance(error, UnknownTopicOrPartitionError):
-        return Misconfigured(f"a topic is missing while {doing}: {error!r}. Create the topics: `subak topics create`.")
+        # A broker that has just started calls topics unknown for a moment. What is missing for good is found at the
+        # start, where each process requires its topics.
+        return BrokerUnavailable(
+            f"Kafka does not know a topic while {doing}. If that lasts, create the topics: `subak topics create`."
+        )
     if isinstance(error, KafkaError | TimeoutError | OSError | AssertionError):
         return BrokerUnavailable(f"Kafka did not answer while {doing}: {error!r}")
     raise error

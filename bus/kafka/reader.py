@@ -181,7 +181,9 @@ async def _require(consumer: AIOKafkaConsumer, topic: str, partitions: int) -> N
             break
         except UnknownTopicOrPartitionError:
             if time.monotonic() > deadline:
-                raise
+                raise Misconfigured(
+                    f"the topic {topic} is missing. Create the bus's topics: `subak topics create`."
+                ) from None
             await asyncio.sleep(0.25)
     if there != partitions:
         raise Misconfigured(

@@ -113,9 +113,9 @@ class Stand:
             "  tries_max = 4",
             "  retry_seconds_first = 0.05",
             "  retry_seconds_max = 0.5",
+            "  allow_private = true",
+            "  allow_http = true",
         ]
-        if "allow_private" in _webhook_keys():
-            lines.append("  allow_private = true")
         (self._folder / "adapter.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     async def start_adapter(self) -> None:
@@ -288,9 +288,3 @@ _SAYABLE: tuple[tuple[type[EventData], str], ...] = (
     (WorkOrderInspected, "status_notes"),
     (ApprovalRefused, "reason"),
 )
-
-
-def _webhook_keys() -> frozenset[str]:
-    from adapters.config import WebhookConfig
-
-    return frozenset(WebhookConfig.model_fields)

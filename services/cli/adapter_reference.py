@@ -27,9 +27,6 @@ currency = "IDR"
 SALURAN = "drain"
 JALAN = "road-damage"
 
-[codes.desa]
-CENTRE = "01.1005"
-
 [[event]]                              # a record that meets the condition becomes this event
 type = "subak.request.submitted.v1"
 when = 'status == "BARU"'
@@ -37,7 +34,7 @@ time = "dibuat"                        # a bare text is the name of a column
 
   [event.data]
   service_code = { column = "jenis", codes = "jenis" }
-  area = { column = "desa", codes = "desa" }
+  area = "kode_desa"
   description = { column = "keluhan", cut = true }
   location = { longitude = "bujur", latitude = "lintang" }
   reporter.name = "pelapor"

@@ -208,9 +208,9 @@ class Town:
         words.append(f"posts without an answer: {waiting or 'none'}")
         return "\n".join([*words, *evidence.lag(local.settings)])
 
-    def check(self) -> None:
+    def check(self, *, forged: bool = False) -> None:
         """Everything that must hold after a run: see `evidence.py`. Then the town may be used again."""
-        problems = evidence.problems(self.city)
+        problems = evidence.problems(self.city, forged=forged)
         if problems:
             listed = "\n".join(f"  {problem}" for problem in problems[:40])
             pytest.fail(f"{len(problems)} things are wrong:\n{listed}\n{self.situation()}")

@@ -150,7 +150,7 @@ def test_a_wrong_beginning_is_refused_in_words(arguments: list[str], said: str) 
     [
         ("subak.request.photographed.v1", "RequestPhotographed"),
         ("subak.workorder.inspected.v2", "WorkOrderInspectedV2"),
-        ("subak.festival.granted.v10", "PermitGrantedV10"),
+        ("subak.festival.granted.v10", "FestivalGrantedV10"),
     ],
 )
 def test_a_class_is_named_by_its_type(name: str, expected: str) -> None:
