@@ -225,7 +225,19 @@ def demo(cases: int, *flags: str) -> dict[str, Any]:
     """What `subak demo` says of itself."""
     with tempfile.TemporaryDirectory() as folder:
         done = subprocess.run(
-            [sys.executable, "-m", "services.cli", "demo", "--json", "--home", folder, "--count", str(cases), *flags],
+            [
+                sys.executable,
+                "-m",
+                "services.cli",
+                "demo",
+                "--json",
+                "--home",
+                folder,
+                "--count",
+                str(cases),
+                "--no-meetings",
+                *flags,
+            ],
             capture_output=True,
             text=True,
             check=False,

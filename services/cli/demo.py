@@ -40,6 +40,10 @@ def demo(
     speed: Annotated[float, typer.Option(min=0.01, max=1000, help="How much faster than normal agencies act.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Same seed, same requests and decisions.")] = 1,
     leave: Annotated[bool, typer.Option("--exit", help="End when all is told, instead of staying up.")] = False,
+    meetings: Annotated[
+        bool,
+        typer.Option("--meetings/--no-meetings", help="Play a round of proposals and permits beside the requests."),
+    ] = True,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object as the last line, and end: implies --exit.")
     ] = False,
@@ -79,7 +83,7 @@ def demo(
             simulated.start()
         progress.is_up()
         played = read if read is not None else simulated.made_up(count)
-        clean = _play(console, simulated, played, unread, rate=rate, as_json=as_json)
+        clean = _play(console, simulated, played, unread, rate=rate, meetings=meetings, as_json=as_json)
         if not (leave or as_json):
             _stay(console, simulated)
     except KeyboardInterrupt:
@@ -99,6 +103,7 @@ def _play(
     unread: Sequence[str],
     *,
     rate: float,
+    meetings: bool,
     as_json: bool,
 ) -> bool:
     """Let the requests come in, watch, report. Whether all was as it must be."""
@@ -112,7 +117,7 @@ def _play(
     name = simulated.city.text(simulated.city.name)
     console.print(f"\n[bold]{name}[/]: {total:,} requests come in, {rate:g} a second.\n")
     watch = simulated.submit(requests, per_second=rate)
-    proposals = simulated.hold_meetings(proposals=PROPOSALS, permits=PERMITS)
+    proposals = simulated.hold_meetings(proposals=PROPOSALS, permits=PERMITS) if meetings else []
     display = Display(console, watch, total)
     with display.shown():
         for _ in simulated.follow():
