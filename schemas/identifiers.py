@@ -26,6 +26,9 @@ SOURCE_PATTERN = r"^urn:subak:[a-z0-9]+(-[a-z0-9]+)*:[a-z0-9]+(-[a-z0-9]+)*$"
 TYPE_PATTERN = r"^subak\.[a-z]+\.[a-z]+\.v[1-9][0-9]{0,3}$"
 """An event type's name: `subak.<domain>.<event>.v<major>`."""
 
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
+"""A digit → what it becomes where RFC 9562 wants its variant."""
+
 _uuid = re.compile(UUID_PATTERN)
 _event_id = re.compile(EVENT_ID_PATTERN)
 
@@ -38,8 +41,7 @@ def new_id() -> str:
 def derived_id(cause: str, label: str | int) -> str:
     """The id of what follows from `cause`, told from its siblings by `label`: same arguments, same id."""
     digest = blake2b(f"{cause}\x1f{label}".encode(), digest_size=16).hexdigest()
-    variant = "89ab"[int(digest[16], 16) & 3]
-    return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-{variant}{digest[17:20]}-{digest[20:]}"
+    return f"{digest[:8]}-{digest[8:12]}-8{digest[13:16]}-{_VARIANT[digest[16]]}{digest[17:20]}-{digest[20:]}"
 
 
 def is_uuid(text: str) -> bool:

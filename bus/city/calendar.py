@@ -19,8 +19,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
-
 from bus.city.standards import parse_duration
 from schemas.strict import Strict
 
@@ -29,16 +27,20 @@ DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sun
 WORKING_MAX = 1000
 """The longest target in working days or hours."""
 
+DEADLINES_MAX = 4096
+"""Deadlines that are remembered; then all are forgotten and reckoned anew."""
+
 YEARS_AHEAD = 6
 """Years reckoned beyond those asked for: the longest target (1,000 working days) ends within them."""
 
 _working = re.compile(r"^([1-9]\d{0,3}) working (day|hour)s?$")
 
 
-class WorkingTime(Strict):
+class WorkingTime(NamedTuple):
     """A target in working days or working hours."""
 
-    count: int = Field(ge=1, le=WORKING_MAX)
+    count: int
+    """1 to `WORKING_MAX`."""
     unit: Literal["days", "hours"]
 
     def __str__(self) -> str:
@@ -84,6 +86,14 @@ def parse_within(text: str) -> Within:
     return WorkingTime(count=int(found[1]), unit="days" if found[2] == "day" else "hours")
 
 
+class Deadline(NamedTuple):
+    """When something falls due."""
+
+    ms: int
+    """Milliseconds since 1970 (UTC)."""
+    moment: datetime
+
+
 class _Table(NamedTuple):
     """Some years, reckoned: moments in milliseconds since 1970, each list sorted."""
 
@@ -114,6 +124,7 @@ class Calendar:
         self._zone = zone
         self._holidays: dict[int, dict[date, str]] = {}
         self._table: _Table | None = None
+        self._deadlines: dict[tuple[int, Within, float], Deadline] = {}
 
     # -- days
 
@@ -140,10 +151,21 @@ class Calendar:
 
     # -- deadlines
 
+    def deadline(self, at_ms: int, within: Within, share: float = 1.0) -> Deadline:
+        """What `due_ms` says, and the same as a moment. Remembered: a burst of events shares its time and targets."""
+        key = (at_ms, within, share)
+        found = self._deadlines.get(key)
+        if found is None:
+            if len(self._deadlines) >= DEADLINES_MAX:
+                self._deadlines.clear()
+            due = self.due_ms(at_ms, within, share)
+            found = self._deadlines[key] = Deadline(due, _EPOCH + due * _MILLISECOND)
+        return found
+
     def due_ms(self, at_ms: int, within: Within, share: float = 1.0) -> int:
         """When a target that begins at `at_ms` falls due; with a `share`, when so much of its working time is over."""
         if isinstance(within, timedelta):
-            return at_ms + int(within / _MILLISECOND * share)
+            return at_ms + int(within / _MILLISECOND * share) if share != 1.0 else at_ms + within // _MILLISECOND
         table = self._reckoned(at_ms, at_ms)
         if within.unit == "days":
             place = bisect_right(table.days, at_ms) - 1 + within.count
@@ -215,6 +237,7 @@ class Calendar:
         return int(datetime.combine(day, at, self._zone).timestamp() * 1000)
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 _HOUR = 3_600_000
 

@@ -44,6 +44,8 @@ TIMER_FIRED = TimerFired.registered.name
 REPLAY_REQUESTED = ReplayRequested.registered.name
 
 _TIMER_FIRED = ("ce_type", TIMER_FIRED.encode())
+_SOURCE_AT = 3
+"""Where `Event.headers` puts `ce_source`, for all that the bus itself writes."""
 _MESSAGE = ("ce_recipient", WORKFLOWS.encode())
 
 TIMERS_MAX = 1000
@@ -140,7 +142,10 @@ class Workflows:
 
     def _wrote(self, record: Record) -> bool:
         """Whether this stage itself wrote the record: more than half of the log, so nothing else is read of it."""
-        return next((value for name, value in record.headers if name == "ce_source"), None) == self._source_bytes
+        headers = record.headers
+        if len(headers) > _SOURCE_AT and headers[_SOURCE_AT][0] == "ce_source":
+            return headers[_SOURCE_AT][1] == self._source_bytes
+        return next((value for name, value in headers if name == "ce_source"), None) == self._source_bytes
 
     def _decide(self, event: Event, at_ms: int, batch: _Batch) -> None:
         """Let the case's workflow decide, and take in what it says. Raises with nothing changed."""

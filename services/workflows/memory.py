@@ -10,6 +10,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -66,7 +67,7 @@ class View:
     def outputs(self, number: int) -> list[Output]:
         """The changelog's records: each changed case once, each parked event that came or went."""
         outputs = [
-            Output(CASES, id.encode(), self._encoded[id], [("workflow", case.workflow.encode())], number)
+            Output(CASES, id.encode(), self._encoded[id], _workflow_header(case.workflow), number)
             for id, case in self.cases.items()
         ]
         for id, events in self.parked.items():
@@ -197,6 +198,12 @@ class Memory:
 
 _CLOSED_VALUE = b'{"state":"closed"}'
 """What the changelog keeps of a closed case: that it was, so that a late event is told from one of an unknown case."""
+
+
+@lru_cache(maxsize=1000)
+def _workflow_header(workflow: str) -> list[tuple[str, bytes]]:
+    """The header that names the case's version: one list for all cases of it, since nobody changes an output's."""
+    return [("workflow", workflow.encode())]
 
 
 def _encode(case: CaseState) -> bytes:

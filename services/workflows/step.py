@@ -7,8 +7,8 @@ defect, and parks its case.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 from bus.city import City
 from bus.city.calendar import Within
@@ -22,7 +22,6 @@ WORKFLOWS = "workflows"
 EMISSIONS_MAX = 1000
 """Events that one decision may send. One that sends more loops."""
 
-_MILLISECOND = timedelta(milliseconds=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -35,8 +34,7 @@ def moment_of(ms: int) -> datetime:
     return _EPOCH + timedelta(milliseconds=ms)
 
 
-@dataclass(frozen=True, slots=True)
-class Emission:
+class Emission(NamedTuple):
     """One event that a decision sends."""
 
     data: EventData
@@ -46,17 +44,19 @@ class Emission:
     """The case that it is said to, where that is another one."""
 
 
-@dataclass(slots=True)
 class Step:
     """What a handler may see of the event beside its data, and where it says what follows."""
 
-    city: City = field(repr=False)
-    sender: str
-    """The agency that sent the event, or `workflows` for a timer."""
-    at_ms: int
-    """When the city's log took the event: milliseconds since 1970. Deadlines count from here, not from any clock."""
-    emissions: list[Emission] = field(default_factory=list)
-    timers: dict[str, int | None] = field(default_factory=dict)
+    __slots__ = ("at_ms", "city", "emissions", "sender", "timers")
+
+    def __init__(self, city: City, sender: str, at_ms: int) -> None:
+        self.city = city
+        self.sender = sender
+        """The agency that sent the event, or `workflows` for a timer."""
+        self.at_ms = at_ms
+        """When the city's log took the event: milliseconds since 1970. Deadlines count from here, not from a clock."""
+        self.emissions: list[Emission] = []
+        self.timers: dict[str, int | None] = {}
 
     def emit(self, data: EventData, *, to: str | None = None, parties: Collection[str] = ()) -> None:
         """Send an event of this case: to one agency (`to`), and to those of `parties` that subscribe to it."""
@@ -77,7 +77,7 @@ class Step:
 
     def after(self, within: Within) -> datetime:
         """The moment that long after this event: calendar time, or working time by the city's calendar."""
-        return _EPOCH + timedelta(milliseconds=self._due_ms(within, 1.0))
+        return self.city.calendar.deadline(self.at_ms, within).moment
 
     def start_timer(self, name: str, within: Within, *, share: float = 1.0) -> datetime:
         """Let the timer `name` fire that long after this event. Returns when. Replaces a running one of the name.
@@ -85,14 +85,9 @@ class Step:
         Args:
             share: fire when so much of the time is over, such as 0.8 for a warning.
         """
-        due = self._due_ms(within, share)
+        due, moment = self.city.calendar.deadline(self.at_ms, within, share)
         self.timers[name] = due
-        return _EPOCH + timedelta(milliseconds=due)
-
-    def _due_ms(self, within: Within, share: float) -> int:
-        if isinstance(within, timedelta) and share == 1.0:
-            return self.at_ms + within // _MILLISECOND
-        return self.city.calendar.due_ms(self.at_ms, within, share)
+        return moment
 
     def stop_timer(self, *names: str) -> None:
         """Let these timers not fire. One that does not run is no error."""
