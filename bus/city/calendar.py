@@ -39,12 +39,12 @@ _working = re.compile(r"^([1-9]\d{0,3}) working (day|hour)s?$")
 class WorkingTime(NamedTuple):
     """A target in working days or working hours."""
 
-    count: int
+    number: int
     """1 to `WORKING_MAX`."""
     unit: Literal["days", "hours"]
 
     def __str__(self) -> str:
-        return f"{self.count} working {self.unit if self.count > 1 else self.unit[:-1]}"
+        return f"{self.number} working {self.unit if self.number > 1 else self.unit[:-1]}"
 
 
 Within = timedelta | WorkingTime
@@ -83,7 +83,7 @@ def parse_within(text: str) -> Within:
     found = _working.match(text)
     if found is None or int(found[1]) > WORKING_MAX:
         raise ValueError(f'"{text}" is no working time of 1 to {WORKING_MAX} working days or hours')
-    return WorkingTime(count=int(found[1]), unit="days" if found[2] == "day" else "hours")
+    return WorkingTime(number=int(found[1]), unit="days" if found[2] == "day" else "hours")
 
 
 class Deadline(NamedTuple):
@@ -168,14 +168,14 @@ class Calendar:
             return at_ms + int(within / _MILLISECOND * share) if share != 1.0 else at_ms + within // _MILLISECOND
         table = self._reckoned(at_ms, at_ms)
         if within.unit == "days":
-            place = bisect_right(table.days, at_ms) - 1 + within.count
+            place = bisect_right(table.days, at_ms) - 1 + within.number
             if share == 1.0:
                 return table.closings[place]
             begin = _working_ms_at(table, at_ms)
             end = table.after[place]
         else:
             begin = _working_ms_at(table, at_ms)
-            end = begin + within.count * _HOUR
+            end = begin + within.number * _HOUR
         return max(at_ms, _at_working_ms(table, begin + int((end - begin) * share)))
 
     def due(self, at: datetime, within: Within) -> datetime:

@@ -27,11 +27,11 @@ CITY_OF_DAYS = Calendar(PLAIN, MAKASSAR)
 
 
 def days(count: int) -> WorkingTime:
-    return WorkingTime(count=count, unit="days")
+    return WorkingTime(number=count, unit="days")
 
 
 def hours(count: int) -> WorkingTime:
-    return WorkingTime(count=count, unit="hours")
+    return WorkingTime(number=count, unit="hours")
 
 
 def due(calendar: Calendar, at: datetime, within: WorkingTime) -> str:
@@ -115,7 +115,7 @@ def ms(at: datetime) -> int:
 
 
 MOMENTS = st.integers(1_293_840_000, 2_208_988_800).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
-TARGETS = st.builds(WorkingTime, count=st.integers(1, 60), unit=st.sampled_from(["days", "hours"]))
+TARGETS = st.builds(WorkingTime, number=st.integers(1, 60), unit=st.sampled_from(["days", "hours"]))
 
 
 @settings(deadline=None)  # the first question reckons a decade
