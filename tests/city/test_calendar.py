@@ -130,9 +130,9 @@ def test_deadlines_keep_the_order_of_events_lie_in_working_time_and_warn_before_
     assert early <= calendar.due_ms(early, within, share) <= due_ms
     assert calendar.working_ms(due_ms - 1000, due_ms) == 1000, "it falls due while nobody works"
     if within.unit == "hours":
-        assert calendar.working_ms(early, due_ms) == within.count * 3_600_000
+        assert calendar.working_ms(early, due_ms) == within.number * 3_600_000
     else:
-        assert calendar.working_days(early, due_ms) == within.count
+        assert calendar.working_days(early, due_ms) == within.number
 
 
 @settings(deadline=None)  # the first question reckons a decade
