@@ -121,7 +121,8 @@ def check_files(path: Path, city: City, environment: Environment[str, str], now:
             )
             checked.build(agency, named, partial(make, intake))
             checked.add_samples("in", agency, named, city, now)
-        checked.add_samples("in", agency, HTTP, city, now)
+        if not any(named.name == HTTP.name for named in agency.sources):
+            checked.add_samples("in", agency, HTTP, city, now)
         if (target := agency.target) is not None:
             build = target_kind(target.kind).build
             place = checked.place(agency, target, city, environment)

@@ -107,6 +107,8 @@ class AdapterSection(Strict):
     """How long the content of a delivered event is kept. Its id is kept for ever."""
     attachments: AttachmentsConfig | None = None
     """`[adapter.attachments]`: where photos and documents are kept. Without it none are taken."""
+    casebook: Annotated[str, StringConstraints(pattern=r"^https?://[^\s?#]+$", max_length=500)] | None = None
+    """The address of the city's casebook. With it a status says whether the bus accepted an event and who hears."""
 
 
 class _File(Strict):
@@ -162,6 +164,7 @@ class AdapterConfig(Strict):
     outbox_keep_seconds: float = 7 * 86_400.0
     inbox_keep_seconds: float = 30 * 86_400.0
     attachments: AttachmentsConfig | None = None
+    casebook: str | None = None
     agencies: tuple[ServedAgency, ...]
 
     @classmethod
@@ -251,6 +254,7 @@ def _resolved(file: _File, path: Path, environment: Mapping[str, str]) -> Adapte
         outbox_keep_seconds=file.adapter.outbox_keep_seconds,
         inbox_keep_seconds=file.adapter.inbox_keep_seconds,
         attachments=attachments,
+        casebook=file.adapter.casebook,
         agencies=tuple(agencies),
     )
 

@@ -138,7 +138,7 @@ class HttpApp:
         except Refused as refused:
             done = refusal(422, *refused.reasons)
         except Retryable as error:
-            done = _later(error)
+            done = answer_later(error)
         except Exception as error:
             log.exception("request_failed", agency=agency, path=scope["path"][:200])
             problem = f"the adapter failed: {type(error).__name__}"
@@ -156,7 +156,7 @@ class HttpApp:
         if route.streams:
             asked.receive = receive
         elif scope["method"] == "POST":
-            asked.body = await _body(headers, receive)
+            asked.body = await read_body(headers, receive)
         return await route.handle(asked)
 
     def _check_token(self, agency: str, authorization: bytes) -> None:
@@ -197,8 +197,12 @@ class HttpApp:
         count.inc()
 
 
-async def _body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
-    """The body, if it is not too large and not too slow."""
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive) -> bytes:
+    """The body.
+
+    Raises:
+        Answered: it is too large, too slow, or does not arrive whole.
+    """
     stated = headers.get(b"content-length", b"0")
     if not stated.isdigit() or int(stated[:19]) > BODY_BYTES_MAX:
         await _read_away(receive)
@@ -299,7 +303,7 @@ _TOO_LARGE = refusal(
 )
 
 
-def _later(error: Retryable) -> Answer:
+def answer_later(error: Retryable) -> Answer:
     """An answer to a sender whose event could not be stored now."""
     if isinstance(error, DiskFull):
         return refusal(507, Reason("disk_full", "request", str(error), "Send it again when there is space."))

@@ -1,7 +1,7 @@
 """What an agency's system asks its adapter: take these events, what became of one, what is new, what is parked.
 
 POST /agencies/<id>/events                          202 once they are on disk; 422 with every reason
-GET  /agencies/<id>/events/<event id>               stored, relayed, or rejected with the reasons
+GET  /agencies/<id>/events/<event id>               stored, relayed, accepted, or rejected with the reasons
 GET  /agencies/<id>/inbox?after=&limit=             what concerns the agency, in order, for systems without a webhook
 GET  /agencies/<id>/parked                          what its system refused for good
 POST /agencies/<id>/parked/<event id>/replay        try that again, and then what waits behind it
@@ -9,25 +9,22 @@ POST /agencies/<id>/parked/<event id>/replay        try that again, and then wha
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from adapters.completion import read_idempotency_key
 from adapters.delivery import Delivery
 from adapters.http_app import Answer, Asked, Route, answer, refusal
 from adapters.intake import Intake
-from bus.agency_tables import outbox_positions
+from adapters.status import EventStatus, moment
 from bus.inbox import Inbox
 from bus.inbox.rows import take_up_to
 from bus.inbox.views import parked_rows, read_page
 from bus.outbox import Receipt
-from bus.outbox.rows import known_event
 from schemas.failures import Reason, Refused
 from schemas.structured import BATCH_CONTENT_TYPE, STRUCTURED_CONTENT_TYPE
 
@@ -48,12 +45,13 @@ class HttpSource:
         deliveries: Mapping[str, Delivery],
         *,
         source_of: Callable[[str], str],
+        status: EventStatus | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._intake = intake
         self._inbox = inbox
         self._deliveries = deliveries
-        self._source_of = source_of
+        self._status = status or EventStatus(inbox.database, source_of)
         self._clock = clock
 
     def routes(self) -> list[Route]:
@@ -90,31 +88,16 @@ class HttpSource:
             "id": receipt.id,
             "subject": receipt.subject,
             "status_url": f"/agencies/{agency}/events/{quote(receipt.id, safe='')}",
-            "recorded_at": _moment(receipt.recorded_at),
+            "recorded_at": moment(receipt.recorded_at),
             "known": receipt.known,
         }
 
     async def get_event(self, asked: Asked) -> Answer:
         """What became of an event."""
-        source = self._source_of(asked.agency)
-
-        def unit(connection: Connection) -> tuple[Any, int]:
-            position = select(outbox_positions.c.position).where(outbox_positions.c.agency == asked.agency)
-            return known_event(connection, source, asked.id), connection.scalar(position) or 0
-
-        row, position = await self._inbox.database.run(unit)
-        if row is None:
+        told = await self._status.of(asked.agency, asked.id)
+        if told is None:
             fix = "Check the id; the status of an event can be asked for some days after it left."
             return refusal(404, Reason("not_found", "id", "this adapter has no such event", fix))
-        told = {
-            "id": asked.id,
-            "type": row.type,
-            "subject": row.subject,
-            "recorded_at": _moment(row.recorded_at),
-            "status": "rejected" if row.rejected else "relayed" if row.id < position else "stored",
-        }
-        if row.rejected:
-            told["reasons"] = json.loads(row.rejected)
         return answer(200, told)
 
     async def get_inbox(self, asked: Asked) -> Answer:
@@ -140,7 +123,7 @@ class HttpSource:
         )
         for row in rows:
             row["id"] = row.pop("event_id")
-            row["received_at"], row["parked_at"] = _moment(row["received_at"]), _moment(row["parked_at"])
+            row["received_at"], row["parked_at"] = moment(row["received_at"]), moment(row["parked_at"])
         return answer(200, {"parked": rows})
 
     async def post_replay(self, asked: Asked) -> Answer:
@@ -157,7 +140,3 @@ class HttpSource:
             fix = "GET /agencies/<id>/parked lists what is."
             return refusal(404, Reason("not_found", "id", "no event of this id is parked", fix))
         return answer(202, {"id": asked.id, "replayed": replayed})
-
-
-def _moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")

@@ -2,8 +2,8 @@
 
 `[[agency.source]]` and `[agency.target]` name a `kind`. Its package is imported only then, so an adapter needs no
 library of a kind that it does not use. A source says what happened, through `Intake`, which holds it against the shared
-schema and stores it; a target takes what concerns the agency, one event at a time. HTTP (in) and the webhook (out) are
-there without being named.
+schema and stores it; a target takes what concerns the agency, one event at a time. HTTP in the shared form (in) and the
+webhook (out) are there without being named.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from schemas.strict import Strict
 
 SOURCES: Mapping[str, str] = {
     "files": "adapters.sources.files",
+    "http": "adapters.sources.http",
     "open311": "adapters.sources.open311",
     "python": "adapters.sources.python",
     "sql": "adapters.sources.sql",
@@ -56,6 +57,8 @@ class Place:
     """The adapter's own, with outbox and inbox in it."""
     attachments: AttachmentsConfig | None = None
     """Where the adapter keeps photos and documents; None: it takes none."""
+    casebook: str | None = None
+    """The casebook's address, to ask what the bus took; None: it is not asked."""
 
 
 class Source(Protocol):

@@ -25,6 +25,7 @@ from adapters.intake import Intake
 from adapters.kinds import ListeningSource, Place, Target, WorkingTarget, source_kind, target_kind
 from adapters.ledger import Ledger
 from adapters.schedule import ScheduleSettings
+from adapters.status import CasebookReader, EventStatus
 from adapters.webhook import WebhookTarget
 from bus.agency_migrations import STEPS
 from bus.agency_tables import NAME, TABLES, VERSION
@@ -95,6 +96,7 @@ class Adapter:
         )
         self._intake = Intake(city, self.outbox, cases)
         self._source_of = city.source_of
+        self._casebook = CasebookReader(config.casebook, city) if config.casebook is not None else None
         self._agency_of = city.agency_of
         horizon, turns = Horizon(), asyncio.Semaphore(RELAYS_AT_ONCE)
         self.relays = [
@@ -144,6 +146,7 @@ class Adapter:
             city=city,
             database=self._database,
             attachments=self.config.attachments,
+            casebook=self.config.casebook,
         )
 
     @contextlib.asynccontextmanager
@@ -184,6 +187,8 @@ class Adapter:
                 await webhook.close()
             for target in self._targets.values():
                 await target.close()
+            if self._casebook is not None:
+                await self._casebook.close()
             await self._database.stop()
 
     async def _open(self) -> None:
@@ -219,7 +224,8 @@ class Adapter:
         )
 
     def _app(self, deliveries: dict[str, Delivery]) -> HttpApp:
-        source = HttpSource(self._intake, self.inbox, deliveries, source_of=self._source_of)
+        status = EventStatus(self._database, self._source_of, self._casebook)
+        source = HttpSource(self._intake, self.inbox, deliveries, source_of=self._source_of, status=status)
         found = [mount for source in self.sources if (mount := source.mount()) is not None]
         paths = [path for path, _ in found]
         if twice := sorted({path for path in paths if paths.count(path) > 1}):

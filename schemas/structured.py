@@ -49,7 +49,7 @@ def read_structured(
     Raises:
         Refused: with every reason of every event. In a list, a reason's field begins with the position: `[2].time`.
     """
-    document = _parse(body)
+    document = parse_json(body)
     events: list[Event] = []
     reasons: list[Reason] = []
     several = isinstance(document, list)
@@ -80,7 +80,7 @@ def to_structured(event: Event) -> dict[str, Any]:
     return document
 
 
-def _parse(body: bytes) -> Any:
+def parse_json(body: bytes) -> Any:
     """The JSON in `body`, which is sure to be finite, without duplicate keys, and at most 200 deep."""
     if len(body) > BODY_BYTES_MAX:
         problem = f"the body has {len(body)} bytes, more than {BODY_BYTES_MAX}"

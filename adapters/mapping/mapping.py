@@ -196,7 +196,10 @@ class Mapping:
         for rule in self.events:
             if rule.type == type:
                 found |= _columns(rule)
-        return Refused([_in_columns(reason, found) for reason in refused.reasons])
+        if "data.area" in found:  # where the mapping says no jurisdiction, it is the area
+            found.setdefault("jurisdiction", found["data.area"])
+        told = {(reason.code, reason.field): reason for one in refused.reasons for reason in [_in_columns(one, found)]}
+        return Refused(list(told.values()))
 
 
 def _event(rule: EventOf, type: str, record: RecordView, source: str) -> dict[str, Any]:

@@ -26,8 +26,11 @@ def test_every_sample_is_understood() -> None:
     assert found["ok"], json.dumps(found, indent=2)
 '''
 
-UNMAPPED_SOURCES = frozenset({"http", "open311"})
-"""Sources that take what they are sent in a form of its own: the shared one, or Open311's."""
+SHARED = "shared"
+"""Stands for no source of its own: the system POSTs in the shared form, as it may to every adapter."""
+
+UNMAPPED_SOURCES = frozenset({"open311", SHARED})
+"""Sources that take what they are sent in a form of its own: Open311's, or the shared one."""
 
 ARRIVING = "The system puts its CSV or XLSX files into this folder; the adapter moves them to done/ or failed/.\n"
 
@@ -45,7 +48,14 @@ token_env = "{variable}_TOKEN"{blank} # what its system shows when it calls: 16 
 """
 
 _SOURCES = {
-    "http": "",
+    SHARED: "",
+    "http": """
+[[agency.source]]
+kind = "http"                           # POST http://<listen>/sources/{agency}/records/records
+name = "records"
+mapping = "mapping.toml"
+token_env = "{variable}_RECORDS_TOKEN"   # what the system shows; or secret_env = "...", where it signs what it sends
+""",
     "files": """
 [[agency.source]]
 kind = "files"
@@ -126,6 +136,8 @@ def readme(name: str, agency: str, title: str, city: str, source: str, target: s
         secrets.append(f"{_variable(agency)}_WEBHOOK_SECRET")
     if source == "open311":
         secrets.append(f"{_variable(agency)}_APP_KEY")
+    if source == "http":
+        secrets.append(f"{_variable(agency)}_RECORDS_TOKEN")
     files = [
         ("adapter.toml", "the process: whom it serves, how it is reached, which secrets it needs"),
         *([("mapping.toml", "what a record becomes, and what an event becomes")] if _mapped(source, target) else []),

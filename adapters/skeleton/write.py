@@ -19,7 +19,7 @@ from bus.city import City
 from schemas.failures import Misconfigured
 
 SOURCES: Mapping[str, str] = {
-    "http": "the system POSTs events in the shared form",
+    "http": "the system POSTs JSON in its own columns",
     "files": "the system writes CSV or XLSX files into a folder",
     "sql": "triggers in the system's database write down what changes",
     "open311": "apps for citizens speak to the adapter as to any Open311 server",
@@ -62,6 +62,8 @@ def write_skeleton(
 def _files(
     name: str, agency: str, city: City, city_name: str, source: str, target: str, words: Vocabulary
 ) -> dict[str, str]:
+    if source == "http" and not words.says:  # there is nothing that a mapping could say
+        source = texts.SHARED
     reads, writes = source not in texts.UNMAPPED_SOURCES, target != "webhook"
     if reads and not words.says:
         raise Misconfigured(
