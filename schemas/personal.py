@@ -9,7 +9,7 @@ without personal fields passes untouched, so upgrade the router before the gatew
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -19,6 +19,9 @@ from schemas.registry import Registry, UnknownType, registry
 Plan = dict[str, Any]
 """What to keep of a value: of an object, `fields` by name and `values` under other names; of a list, `items`. A string,
 number or boolean is kept. The plan for anything else that the value may be is to drop it."""
+
+PLANS_MAX = 4096
+"""Plans remembered: one for each type, and for each set of fields that somebody may read."""
 
 _DROP: Plan = {"drop": True}
 _ALL: Plan = {"all": True}
@@ -31,13 +34,14 @@ def has_personal(event_type: str, types: Registry = registry) -> bool:
     return _plan_of(event_type, types) is not _ALL
 
 
-def redact(event_type: str, data: bytes, types: Registry = registry) -> bytes:
+def redact(event_type: str, data: bytes, types: Registry = registry, *, keep: frozenset[str] = frozenset()) -> bytes:
     """`data` without personal fields and without fields that the schema does not know.
 
-    A type without personal fields gives the same bytes back. A type that is not known here, or data that is not a JSON
-    object, gives an empty object: what cannot be judged is not shown.
+    `keep` are the paths, as `personal_fields` has them, of those that may stay. A type without personal fields gives
+    the same bytes back. A type that is not known here, or data that is not a JSON object, gives an empty object: what
+    cannot be judged is not shown.
     """
-    plan = _plan_of(event_type, types)
+    plan = _plan_of(event_type, types, keep)
     if plan is _ALL:
         return data
     try:
@@ -55,37 +59,50 @@ def personal_fields(event_type: str, types: Registry = registry) -> list[str]:
     return found
 
 
-@cache
-def _plan_of(event_type: str, types: Registry) -> Plan:
+@lru_cache(PLANS_MAX)
+def _plan_of(event_type: str, types: Registry, keep: frozenset[str] = frozenset()) -> Plan:
     try:
         schema = types.get(event_type).model.model_json_schema()
     except UnknownType:
         return _DROP
-    return _plan(schema, schema.get("$defs", {}), ()) if personal_fields(event_type, types) else _ALL
-
-
-def _plan(schema: Any, definitions: dict[str, Any], within: tuple[str, ...]) -> Plan:
-    """What to keep of a value of this schema. A type that holds itself is dropped below its first level."""
-    if schema is True or schema == {}:
+    if not personal_fields(event_type, types):
         return _ALL
-    if schema is False or schema.get("x-personal"):
-        return _DROP
-    if (reference := schema.get("$ref")) is not None:
-        name = reference.rpartition("/")[2]
-        return _DROP if name in within else _plan(definitions[name], definitions, (*within, name))
-    plan: Plan = {}
-    if "properties" in schema:
-        fields = schema["properties"].items()
-        plan["fields"] = {name: _plan(field, definitions, within) for name, field in fields}
-    for value in (schema.get("additionalProperties", False), *schema.get("patternProperties", {}).values()):
-        if value is not False:
-            plan = _merged(plan, {"values": _plan(value, definitions, within)})
-    for item in (schema.get("items", False), *schema.get("prefixItems", ())):
-        if item is not False:
-            plan = _merged(plan, {"items": _plan(item, definitions, within)})
-    for shape in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
-        plan = _merged(plan, _plan(shape, definitions, within))
-    return plan
+    return _Planning(schema.get("$defs", {}), keep).plan(schema, "", ())
+
+
+class _Planning:
+    """Plans for the values of one schema."""
+
+    def __init__(self, definitions: dict[str, Any], keep: frozenset[str]) -> None:
+        self._definitions = definitions
+        self._keep = keep
+
+    def plan(self, schema: Any, path: str, within: tuple[str, ...]) -> Plan:
+        """What to keep of a value at this path. A type that holds itself is dropped below its first level."""
+        if schema is True or schema == {}:
+            return _ALL
+        if schema is False:
+            return _DROP
+        if schema.get("x-personal"):
+            return _ALL if path in self._keep else _DROP
+        if (reference := schema.get("$ref")) is not None:
+            name = reference.rpartition("/")[2]
+            return _DROP if name in within else self.plan(self._definitions[name], path, (*within, name))
+        plan: Plan = {}
+        if "properties" in schema:
+            plan["fields"] = {
+                name: self.plan(field, f"{path}.{name}" if path else name, within)
+                for name, field in schema["properties"].items()
+            }
+        for value in (schema.get("additionalProperties", False), *schema.get("patternProperties", {}).values()):
+            if value is not False:
+                plan = _merged(plan, {"values": self.plan(value, path + ".*", within)})
+        for item in (schema.get("items", False), *schema.get("prefixItems", ())):
+            if item is not False:
+                plan = _merged(plan, {"items": self.plan(item, path + "[]", within)})
+        for shape in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
+            plan = _merged(plan, self.plan(shape, path, within))
+        return plan
 
 
 def _merged(one: Plan, other: Plan) -> Plan:

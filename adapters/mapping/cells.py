@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from adapters.mapping.codes import CodeList
-from adapters.mapping.expressions import Expression, ExpressionFailed
 from adapters.mapping.places import from_degrees
 from adapters.mapping.records import Wrong, wrong
 from adapters.mapping.values import TimeFormat, WrongValue, read_text
+from bus.expressions import Expression, ExpressionFailed
 from schemas.failures import Reason
 from schemas.moments import NotAMoment, parse_moment
 from schemas.strict import bounded_reason

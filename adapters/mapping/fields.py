@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters.mapping.codes import CodeList
-from adapters.mapping.expressions import Expression
 from adapters.mapping.places import to_degrees
 from adapters.mapping.records import RecordView, Wrong, wrong
 from adapters.mapping.shapes import Shape
 from adapters.mapping.values import Forms, WrongValue, amount_of, read_integer, read_text
+from bus.expressions import Expression
 from schemas.failures import Reason
 
 

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from adapters.mapping.cells import AgencyCell, EventView
-from adapters.mapping.expressions import Expression
 from adapters.mapping.fields import SharedField
 from adapters.mapping.records import RecordView, Wrong, wrong
 from adapters.mapping.values import WrongValue, read_text
 from bus.city.model import matches
+from bus.expressions import Expression
 from schemas.envelope import Event
 from schemas.failures import Reason, Refused
 from schemas.identifiers import derived_id, is_uuid

@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from adapters.mapping.expressions import Expression, WrongExpression
 from adapters.mapping.model import CaseRule, EventRule, FormatsSection, RowRule
 from bus.city.problems import nearest
+from bus.expressions import Expression, WrongExpression
 from schemas.strict import Strict
 
 M = TypeVar("M", bound=Strict)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from adapters.mapping.expressions import Expression, ExpressionFailed
 from adapters.mapping.values import WrongValue, shown
 from bus.city.problems import nearest
+from bus.expressions import Expression, ExpressionFailed
 from schemas.failures import Reason
 from schemas.strict import bounded_reason
 

@@ -6,7 +6,6 @@ thousand is refused, unless the mapping states what it means.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from bus.expressions import is_finite
 from schemas.moments import NotAMoment, check_moment
 
 Dst = Literal["refuse", "earlier", "later"]
@@ -247,11 +247,6 @@ def _stripped(text: str) -> str | None:
         except UnicodeEncodeError as error:
             raise WrongValue("not_utf8", "the text holds half a character", "Correct the text.") from error
     return text or None
-
-
-def is_finite(number: float | Decimal) -> bool:
-    """Whether it is a number at all. `math.isfinite` raises for a signalling NaN, and calls 1e999 infinite."""
-    return number.is_finite() if isinstance(number, Decimal) else math.isfinite(number)
 
 
 def read_integer(value: Any, form: NumberFormat) -> int | None:

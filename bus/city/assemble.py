@@ -20,6 +20,7 @@ from bus.city.files import (
     AgencyForEachEntry,
     CityEntry,
     MoneyEntry,
+    ReadingEntry,
     RoleEntry,
     ServiceEntry,
     SubscriptionEntry,
@@ -35,6 +36,7 @@ from bus.city.model import (
     Level,
     Permit,
     Proposals,
+    Reading,
     Responsibility,
     Service,
     ServiceAttribute,
@@ -207,7 +209,8 @@ def _fill(template: str, values: dict[str, str], key: str, problems: Problems) -
 
 
 def _agency(entry: AgencyEntry, roles: list[RoleEntry], whole_city: list[str], key: str, problems: Problems) -> Agency:
-    sources: list[AgencyEntry | RoleEntry] = [entry, *roles]
+    sources: list[tuple[str, AgencyEntry | RoleEntry]] = [(key, entry)]
+    sources += [(f'role "{role.id}"', role) for role in roles]
     return Agency(
         id=entry.id,
         name=entry.name,
@@ -215,16 +218,41 @@ def _agency(entry: AgencyEntry, roles: list[RoleEntry], whole_city: list[str], k
         parent=entry.parent,
         kind=entry.kind,
         areas=tuple(entry.areas or whole_city),
-        publishes=tuple(dict.fromkeys(pattern for source in sources for pattern in source.publishes)),
-        subscribes=tuple(_subscription(one) for source in sources for one in source.subscribes),
-        entitlements=tuple(dict.fromkeys(name for source in sources for name in source.entitlements)),
+        publishes=tuple(dict.fromkeys(pattern for _, source in sources for pattern in source.publishes)),
+        subscribes=tuple(
+            _subscription(one, f"{where}.subscribes[{number}]")
+            for where, source in sources
+            for number, one in enumerate(source.subscribes)
+        ),
+        entitlements=tuple(dict.fromkeys(name for _, source in sources for name in source.entitlements)),
+        personal=tuple(
+            _reading(one, f"{where}.personal[{number}]")
+            for where, source in sources
+            for number, one in enumerate(source.personal)
+        ),
         approval_threshold=_money(entry.approval_threshold, f"{key}.approval_threshold", problems),
     )
 
 
-def _subscription(entry: SubscriptionEntry) -> Subscription:
-    services = tuple(entry.services) if entry.services is not None else None
-    return Subscription(types=tuple(entry.types), relation=entry.relation, services=services)
+def _subscription(entry: SubscriptionEntry, origin: str) -> Subscription:
+    return Subscription(
+        types=tuple(entry.types),
+        relation=entry.relation,
+        services=_tuple_or_none(entry.services),
+        areas=_tuple_or_none(entry.areas),
+        levels=_tuple_or_none(entry.levels),
+        when=entry.when,
+        origin=origin,
+    )
+
+
+def _reading(entry: ReadingEntry, origin: str) -> Reading:
+    fields = _tuple_or_none(entry.fields)
+    return Reading(types=tuple(entry.types), fields=fields, purpose=entry.purpose, origin=origin)
+
+
+def _tuple_or_none(names: list[str] | None) -> tuple[str, ...] | None:
+    return tuple(names) if names is not None else None
 
 
 def _money(entry: MoneyEntry | None, key: str, problems: Problems) -> Money | None:

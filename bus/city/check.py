@@ -13,6 +13,7 @@ from bus.city.check_places import check_areas, check_settings
 from bus.city.check_proposals import check_proposals
 from bus.city.check_rights import check_rights
 from bus.city.check_services import check_services
+from bus.city.check_subscriptions import check_subscriptions
 from bus.city.problems import Problems
 
 
@@ -21,6 +22,7 @@ def check(draft: Draft, problems: Problems) -> None:
     check_settings(draft, problems)
     check_areas(draft, problems)
     check_agencies(draft, problems)
+    check_subscriptions(draft, problems)
     check_services(draft, problems)
     check_rights(draft, problems)
     check_proposals(draft, problems)

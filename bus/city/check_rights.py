@@ -137,11 +137,9 @@ class Parts:
 
 
 def _hears(agency: Agency, event_type: str, relation: str) -> bool:
-    """Whether it hears of the type by this relation or a wider one, whatever the service."""
+    """Whether it hears of the type by this relation or a wider one, whatever else the event says."""
     return any(
-        subscription.relation in (relation, "area", "all")
-        and subscription.services is None
-        and subscription.takes(event_type)
+        subscription.relation in (relation, "area", "all") and subscription.is_whole and subscription.takes(event_type)
         for subscription in agency.subscribes
     )
 

@@ -124,14 +124,22 @@ class City(Strict):
         """The agencies that must hear of an event, sorted: its recipient, and all whose subscriptions take it.
 
         The sender hears of its own event only as its recipient. An event without a known area concerns the whole city:
-        those hear of it by area whose areas hold all of it.
+        those hear of it by area whose areas hold all of it. What is not told here counts as fitting: a service, and
+        what a condition asks for; `bus/hearing.py` looks at the event itself.
         """
-        return self.lookups.recipients(event_type, area, recipient, parties, sender, service_code)
+        sure, conditions = self.lookups.hearers(
+            event_type, area, recipient, ",".join(parties) or None, sender, service_code
+        )
+        return tuple(sorted({*sure, *(condition.agency for condition in conditions)})) if conditions else sure
 
     def entitled(self, agency_id: str) -> bool:
-        """Whether the agency may read personal fields."""
+        """Whether the agency may read all personal fields."""
         agency = self.agencies.get(agency_id)
         return agency is not None and PERSONAL in agency.entitlements
+
+    def reads(self, agency_id: str, event_type: str) -> frozenset[str] | None:
+        """The personal fields of this type that the agency may read, as `personal_fields` names them; None for all."""
+        return self.lookups.reads(agency_id, event_type)
 
     def topics(self) -> tuple[str, ...]:
         """All topics of this city's bus: the city's own, then each agency's two."""

@@ -84,7 +84,19 @@ class SubscriptionEntry(Strict):
 
     types: list[str] = Field(min_length=1)
     relation: Relation
-    services: list[str] | None = None
+    services: list[str] | None = Field(default=None, min_length=1)
+    areas: list[str] | None = Field(default=None, min_length=1)
+    levels: list[str] | None = Field(default=None, min_length=1)
+    when: str | None = None
+    """A condition in CEL over the event."""
+
+
+class ReadingEntry(Strict):
+    """One of `personal` of an agency or a role."""
+
+    types: list[str] = Field(min_length=1)
+    fields: list[str] | None = Field(default=None, min_length=1)
+    purpose: str = Field(min_length=1, max_length=500)
 
 
 class RoleEntry(Strict):
@@ -94,6 +106,7 @@ class RoleEntry(Strict):
     publishes: list[str] = []
     subscribes: list[SubscriptionEntry] = []
     entitlements: list[str] = []
+    personal: list[ReadingEntry] = []
 
 
 class MoneyEntry(Strict):
@@ -117,6 +130,7 @@ class AgencyEntry(Strict):
     publishes: list[str] = []
     subscribes: list[SubscriptionEntry] = []
     entitlements: list[str] = []
+    personal: list[ReadingEntry] = []
     approval_threshold: MoneyEntry | None = None
 
 
@@ -135,6 +149,7 @@ class AgencyForEachEntry(Strict):
     publishes: list[str] = []
     subscribes: list[SubscriptionEntry] = []
     entitlements: list[str] = []
+    personal: list[ReadingEntry] = []
     approval_threshold: MoneyEntry | None = None
 
 

@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import lru_cache
 from math import cos, hypot, radians
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from bus.city.model import OPERATIONS, REPLAY_REQUESTED, Agency, Area, Proposals
+from bus.city.conditions import Condition
+from bus.city.model import OPERATIONS, REPLAY_REQUESTED, Agency, Area, Proposals, Subscription
+from bus.expressions import Expression
 from schemas.failures import Reason
+from schemas.personal import personal_fields
 from schemas.registry import registry
 
 if TYPE_CHECKING:
@@ -22,8 +25,29 @@ if TYPE_CHECKING:
 CACHE_ENTRIES_MAX = 65_536
 """Remembered answers for each kind of question, at some 300 bytes each."""
 
+UNKNOWN_SERVICE = "\x00"
+"""Stands for any service that the city does not have."""
+
 INSPECTED = "subak.workorder.inspected.v1"
 RANKED = "subak.proposal.ranked.v1"
+
+
+class Takers(NamedTuple):
+    """Whose subscriptions take an event of one type, area and service."""
+
+    by_place: frozenset[str]
+    by_party: frozenset[str]
+    """Those of them that hear where they are a party."""
+    conditions: tuple[Condition, ...]
+    """Those that hear where a condition holds."""
+
+
+class Hearers(NamedTuple):
+    """Who must hear of one event, as far as its attributes and its service say."""
+
+    sure: tuple[str, ...]
+    conditions: tuple[Condition, ...]
+    """Of agencies that are not among the sure ones."""
 
 
 class Lookups:
@@ -54,9 +78,24 @@ class Lookups:
         )
         self._shrink = cos(radians((city.bounds.south + city.bounds.north) / 2))
         """How much shorter a degree of longitude is here than one of latitude."""
-        self.recipients = lru_cache(CACHE_ENTRIES_MAX)(self._recipients)
-        self._heard_in = lru_cache(CACHE_ENTRIES_MAX)(self._find_heard_in)
-        self._heard_by_party = lru_cache(CACHE_ENTRIES_MAX)(self._find_heard_by_party)
+        self.hearers = lru_cache(CACHE_ENTRIES_MAX)(self._hearers)
+        self._takers = lru_cache(CACHE_ENTRIES_MAX)(self._find_takers)
+        self._expressions = {
+            text: Expression(text)
+            for agency in city.agencies.values()
+            for subscription in agency.subscribes
+            if (text := subscription.when) is not None
+        }
+        """The conditions, each compiled once."""
+        self.quiet_types = frozenset(known.name for known in registry) - {
+            known.name
+            for known in registry
+            for agency in city.agencies.values()
+            for subscription in agency.subscribes
+            if subscription.takes(known.name) and (subscription.services is not None or subscription.when is not None)
+        }
+        """The types of which nobody hears by what their data says."""
+        self.reads = lru_cache(CACHE_ENTRIES_MAX)(self._find_reads)
         self._may_publish = lru_cache(CACHE_ENTRIES_MAX)(self._find_may_publish)
         self._candidates = lru_cache(CACHE_ENTRIES_MAX)(self._find_candidates)
 
@@ -128,52 +167,87 @@ class Lookups:
             return Reason("area_not_allowed", "jurisdiction", problem, fix)
         return None
 
-    def _recipients(
+    def _hearers(
         self,
         event_type: str,
         area: str | None,
         recipient: str | None,
-        parties: tuple[str, ...],
+        parties: str | None,
         sender: str | None,
         service_code: str | None,
-    ) -> tuple[str, ...]:
-        heard = set(self._heard_in(event_type, self._known(area), service_code))
-        if parties:
-            heard.update(self._heard_by_party(event_type, service_code).intersection(parties))
-        heard.discard(sender or "")
+    ) -> Hearers:
+        """Who hears for sure, and who hears where a condition holds. `parties` are as in the event, with commas."""
+        takers = self.takers(event_type, area, service_code)
+        sure = set(takers.by_place)
+        among = parties.split(",") if parties else ()
+        if among:
+            sure.update(takers.by_party.intersection(among))
+        sure.discard(sender or "")
         if recipient is not None and recipient in self._city.agencies:
-            heard.add(recipient)
-        return tuple(sorted(heard))
+            sure.add(recipient)
+        conditions = tuple(
+            condition
+            for condition in takers.conditions
+            if condition.agency not in sure
+            and condition.agency != sender
+            and (condition.subscription.relation != "party" or condition.agency in among)
+        )
+        return Hearers(tuple(sorted(sure)), conditions)
 
-    def _known(self, area: str | None) -> str:
+    def takers(self, event_type: str, area: str | None, service_code: str | None) -> Takers:
+        """Whose subscriptions take such an event, whoever says it."""
+        if service_code is not None and service_code not in self._city.services:
+            service_code = UNKNOWN_SERVICE  # one entry in the cache for all that nobody knows
+        return self._takers(event_type, self.known(area), service_code)
+
+    def known(self, area: str | None) -> str:
         """The area, or the city's own where none is given or nobody knows it."""
         return area if area is not None and area in self.chains else self._city.area
 
-    def _find_heard_in(self, event_type: str, area: str, service_code: str | None) -> frozenset[str]:
-        holders = self.holders[area]
-        inspector = self.inspectors[area]
-        return frozenset(
-            id
-            for id, agency in self._city.agencies.items()
-            for subscription in agency.subscribes
-            if subscription.takes(event_type)
-            and (service_code is None or subscription.services is None or service_code in subscription.services)
-            and (
-                subscription.relation == "all"
-                or (subscription.relation == "area" and id in holders)
-                or (subscription.relation == "inspector" and id == inspector)
-            )
-        )
+    def _find_takers(self, event_type: str, area: str, service_code: str | None) -> Takers:
+        by_place, by_party, conditions = set(), set(), []
+        for id, agency in self._city.agencies.items():
+            for subscription in agency.subscribes:
+                if self.why_not(subscription, id, event_type, area, service_code) is not None:
+                    continue
+                if subscription.when is not None:
+                    conditions.append(Condition(id, subscription, self._expressions[subscription.when]))
+                elif subscription.relation == "party":
+                    by_party.add(id)
+                else:
+                    by_place.add(id)
+        return Takers(frozenset(by_place), frozenset(by_party), tuple(conditions))
 
-    def _find_heard_by_party(self, event_type: str, service_code: str | None) -> frozenset[str]:
-        return frozenset(
-            id
-            for id, agency in self._city.agencies.items()
-            for subscription in agency.subscribes
-            if subscription.relation == "party"
-            and subscription.takes(event_type)
-            and (service_code is None or subscription.services is None or service_code in subscription.services)
-        )
+    def why_not(
+        self, subscription: Subscription, id: str, event_type: str, area: str, service_code: str | None
+    ) -> str | None:
+        """Why this subscription of the agency `id` does not take such an event; None where it does.
+
+        Of an event's parties and of the condition nothing is said here. `area` is one that the city has.
+        """
+        if not subscription.takes(event_type):
+            return "it is about other types"
+        services = subscription.services
+        if service_code is not None and services is not None and service_code not in services:
+            return f"it is about other services: {', '.join(services)}"
+        if subscription.areas is not None and set(subscription.areas).isdisjoint(self.chains[area]):
+            return f"it is about other areas: {', '.join(subscription.areas)}"
+        if subscription.levels is not None and self._city.areas[area].level not in subscription.levels:
+            return f"it is about areas of other levels: {', '.join(subscription.levels)}"
+        if subscription.relation == "area" and id not in self.holders[area]:
+            return f"the agency's own areas do not hold {area}"
+        if subscription.relation == "inspector" and id != self.inspectors[area]:
+            return f"another agency inspects in {area}: {self.inspectors[area]}"
+        return None
+
+    def _find_reads(self, agency_id: str, event_type: str) -> frozenset[str] | None:
+        agency = self._city.agencies.get(agency_id)
+        if agency is None or event_type not in registry:
+            return None if self._city.entitled(agency_id) else frozenset()
+        paths = personal_fields(event_type)
+        if self._city.entitled(agency_id) or not paths:
+            return None
+        return frozenset(path for path in paths if any(one.covers(event_type, path) for one in agency.personal))
 
 
 def area_chains(areas: dict[str, Area]) -> dict[str, tuple[str, ...]]:

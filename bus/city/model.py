@@ -27,7 +27,7 @@ REPLAY_REQUESTED = "subak.case.replayrequested.v1"
 """The one type that `operations` publishes, and that nobody else may."""
 
 PERSONAL = "personal"
-"""The entitlement to read personal fields."""
+"""The entitlement to read all personal fields."""
 
 ENTITLEMENTS = frozenset({PERSONAL})
 
@@ -84,10 +84,42 @@ class Subscription(Strict):
     relation: Relation
     services: tuple[str, ...] | None = None
     """Only events about these services; None for all. An event whose service is not told counts as any service."""
+    areas: tuple[str, ...] | None = None
+    """Only events about these areas and what lies in them; None for all."""
+    levels: tuple[str, ...] | None = None
+    """Only events about areas of these levels; None for all."""
+    when: str | None = None
+    """A CEL expression that must hold (`bus/city/conditions.py`); None where all that is above says enough."""
+    origin: str = ""
+    """Where it is written, such as `role "provider".subscribes[0]`."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether type and relation say it all."""
+        return self.services is None and self.areas is None and self.levels is None and self.when is None
 
     def takes(self, event_type: str) -> bool:
         """Whether the type is among those subscribed to."""
         return any(matches(pattern, event_type) for pattern in self.types)
+
+
+class Reading(Strict):
+    """Which personal fields an agency may read, and what for."""
+
+    types: tuple[str, ...]
+    fields: tuple[str, ...] | None = None
+    """Paths such as `reporter.phone`, or a beginning such as `reporter`; None for all of these types."""
+    purpose: str
+    """Why it needs them: told to whoever asks who reads what."""
+    origin: str = ""
+    """Where it is written, such as `role "provider".personal[0]`."""
+
+    def covers(self, event_type: str, path: str) -> bool:
+        """Whether it lets this personal field of this type be read."""
+        return any(matches(pattern, event_type) for pattern in self.types) and (
+            self.fields is None
+            or any(path == field or path.startswith((f"{field}.", f"{field}[")) for field in self.fields)
+        )
 
 
 class Agency(Strict):
@@ -104,6 +136,8 @@ class Agency(Strict):
     publishes: tuple[str, ...] = ()
     subscribes: tuple[Subscription, ...] = ()
     entitlements: tuple[str, ...] = ()
+    personal: tuple[Reading, ...] = ()
+    """Personal fields that it may read, where it is not entitled to all of them."""
     approval_threshold: Money | None = None
     """An estimate above this needs the approver's consent. None: no estimate does."""
 

@@ -57,7 +57,7 @@ def _rights(identity: str, agencies: list[str]) -> Iterator[_Right]:
         case "router":
             yield from _stage(identity)
             yield from _topics("read", EVENTS)
-            yield from _topics("write", *map(in_topic, agencies))
+            yield from _topics("write", REJECTED, *map(in_topic, agencies))
         case "casebook":
             yield from _topics("read", EVENTS, REJECTED)
             yield "read", "group", identity, False

@@ -5,8 +5,8 @@ from __future__ import annotations
 import typing
 from collections.abc import Iterator
 
-from adapters.mapping.expressions import EXPRESSION_CHARACTERS_MAX, FUNCTIONS, TEXT_CHARACTERS_MAX
 from adapters.mapping.model import CaseRule, CellRule, EventRule, FieldRule, FormatsSection, MappingFile, RowRule
+from bus.expressions import EXPRESSION_CHARACTERS_MAX, FUNCTIONS, TEXT_CHARACTERS_MAX
 from schemas.strict import Strict
 
 HEAD = """# The mapping

@@ -20,6 +20,8 @@ from bus.kafka import KafkaSettings, TopicReader, group_positions
 from bus.reconciliation import Book, Days, Discrepancy, Tally, differences, fingerprint, header_texts
 from bus.records import Record
 from bus.topics import EVENTS, REJECTED, agency_of_out, in_topic, out_topic
+from schemas.envelope import Event
+from schemas.failures import Unprocessable
 from services.cli.ledgers import AdapterLedgers
 
 BEFORE = timedelta(hours=1)
@@ -156,21 +158,20 @@ class Reconciler:
             sender = self._city.agency_of(source)
             if sender is not None:
                 see(("accepted", sender, day), id, mark, record)
-            for agency in heard_by(
-                self._city,
-                texts.get("ce_type", ""),
-                source=source,
-                jurisdiction=texts.get("ce_jurisdiction"),
-                recipient=texts.get("ce_recipient"),
-                parties=texts.get("ce_parties"),
-                history=texts.get("ce_history"),
-            ):
+            for agency in self._due_to(record):
                 see(("due", agency, sender or source, day), id, mark, record)
         elif record.topic.endswith("-out"):
             see(("out", agency_of_out(record.topic), day), id, mark, record)
         else:
             agency = record.topic.removeprefix("agency-").removesuffix("-in")
             see(("routed", agency, self._city.agency_of(source) or source, day), id, mark, record)
+
+    def _due_to(self, record: Record) -> tuple[str, ...]:
+        """Who must hear of a record of the log; nobody of what is no event."""
+        try:
+            return heard_by(self._city, Event.from_record(record.headers, record.value)).agencies
+        except Unprocessable:
+            return ()
 
     def _sight_notice(self, record: Record, texts: Mapping[str, str], see: See, book: Book) -> None:
         """A refusal: it answers what was refused, and its sender must hear of it."""

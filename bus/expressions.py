@@ -1,6 +1,6 @@
-"""CEL expressions of a mapping: compiled once, bounded in cost, wrong in words. Pure.
+"""CEL expressions of mappings and subscriptions: compiled once, bounded in cost, wrong in words. Pure.
 
-An expression sees one record's columns (or one event) and nothing else. It cannot loop: the macros of CEL that walk a
+An expression sees one record's columns, or one event, and nothing else. It cannot loop: the macros of CEL that walk a
 list are refused, so its cost is bounded by its length times the length of what it is given, and both are bounded here.
 Regular expressions (`matches`) run in linear time.
 """
@@ -15,8 +15,6 @@ from decimal import Decimal
 from typing import Any
 
 import cel
-
-from adapters.mapping.values import is_finite
 
 EXPRESSION_CHARACTERS_MAX = 1000
 """CEL's parser ends the process where a chain of operators is tens of thousands long."""
@@ -124,6 +122,11 @@ def _plain(value: Any, budget: list[int], depth: int) -> Any:
             return {str(key): _plain(each, budget, depth + 1) for key, each in value.items()}
         return [_plain(each, budget, depth + 1) for each in value]
     return str(value)
+
+
+def is_finite(number: float | Decimal) -> bool:
+    """Whether it is a number at all. `math.isfinite` raises for a signalling NaN, and calls 1e999 infinite."""
+    return number.is_finite() if isinstance(number, Decimal) else math.isfinite(number)
 
 
 def _no(value: Any) -> Any:

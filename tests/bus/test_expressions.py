@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.mapping.expressions import (
+from bus.expressions import (
     EXPRESSION_CHARACTERS_MAX,
     TEXT_CHARACTERS_MAX,
     Expression,
