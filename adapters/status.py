@@ -21,8 +21,10 @@ from bus.agency_tables import outbox_positions
 from bus.city import City
 from bus.database import Database
 from bus.hearing import heard_by
+from bus.history import HISTORY
 from bus.logs import get_logger
 from bus.outbox.rows import known_event
+from schemas.envelope import Event
 
 log = get_logger("status")
 
@@ -56,16 +58,19 @@ class CasebookReader:
         return self._told(found[0]) if found else None
 
     def _told(self, entry: Mapping[str, Any]) -> dict[str, Any]:
-        agencies = heard_by(
-            self._city,
-            entry["type"],
+        event = Event(
+            id=entry["event_id"],
+            type=entry["type"],
             source=entry["source"],
+            subject=entry["case_id"],
+            time=entry["time"],
+            data=json.dumps(entry.get("data") or {}).encode(),
             jurisdiction=entry.get("jurisdiction"),
             recipient=entry.get("recipient"),
             parties=",".join(entry.get("parties") or ()) or None,
-            history=None,
+            history="history" if entry.get("workflowversion") == HISTORY else None,
         )
-        return {"accepted_at": entry["logged_at"], "told": list(agencies)}
+        return {"accepted_at": entry["logged_at"], "told": list(heard_by(self._city, event).agencies)}
 
 
 class EventStatus:
