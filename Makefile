@@ -3,8 +3,10 @@ UV_VERSION := 0.13.9
 UV := $(shell command -v uv 2>/dev/null || echo .tools/uv/bin/uv)
 BIN := .venv/bin
 ARGS ?=
+COMPILE = $(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url
+EXTRAS = --extra admin --extra postgresql --extra mysql --extra adapters --extra otel
 
-.PHONY: help setup demo test check bench soak lock clean
+.PHONY: help setup demo test check bench soak docs lock clean
 help: ## Show what can be done here
 	@grep -E '^[a-z]+:.*## ' Makefile | awk -F ':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
 
@@ -31,9 +33,14 @@ bench: setup ## Measure: stages against their peers, whole lifecycles, latency
 soak: setup ## The long runs: faults at random moments, hours if you like (ARGS="--minutes 60")
 	$(BIN)/python -m pytest tests/faults -m soak --soak -s $(ARGS)
 
-lock: .tools/uv/bin/uv ## Resolve requirements.lock anew from pyproject.toml
-	$(UV) pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-header \
-	  --no-emit-index-url --group dev --extra local --extra admin --extra postgresql --extra mysql --extra adapters -o requirements.lock pyproject.toml
+docs: .tools/checks/.complete ## Build the documentation's pages into site/; a warning is an error
+	.tools/checks/bin/zensical build --clean --strict
+
+lock: .tools/uv/bin/uv ## Resolve requirements.lock, and those of the image and of the checks, anew from pyproject.toml
+	$(COMPILE) --group dev $(EXTRAS) --extra local -o requirements.lock pyproject.toml
+	$(COMPILE) $(EXTRAS) -c requirements.lock -o deploy/image/requirements.lock pyproject.toml
+	$(COMPILE) --group build -o deploy/image/build.lock
+	$(COMPILE) --group checks -c requirements.lock -o deploy/checks.lock
 
 clean: ## Forget the environment and the local bus
 	rm -rf .venv .tools .subak
@@ -44,6 +51,13 @@ clean: ## Forget the environment and the local bus
 	@echo "Installing what requirements.lock names into .venv ..."
 	@$(UV) pip install -q --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock
 	@$(UV) pip install -q --python $(BIN)/python --no-deps -e .
+	@touch $@
+
+.tools/checks/.complete: deploy/checks.lock
+	@command -v uv >/dev/null 2>&1 || test -x .tools/uv/bin/uv || $(MAKE) --no-print-directory .tools/uv/bin/uv
+	@test -x .tools/checks/bin/python || $(UV) venv -q .tools/checks
+	@echo "Installing what deploy/checks.lock names into .tools/checks ..."
+	@$(UV) pip install -q --python .tools/checks/bin/python --require-hashes -r deploy/checks.lock
 	@touch $@
 
 .tools/uv/bin/uv:

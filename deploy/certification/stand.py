@@ -21,8 +21,6 @@ from bus.kafka import KafkaSettings, TopicReader, TransactionalProducer, ensure_
 from bus.records import Output, Record
 from bus.topics import in_topic, out_topic
 from deploy.certification.system import GOOD, HostileSystem
-from deploy.local.kafka import LocalKafka
-from deploy.local.ports import free_ports
 from schemas.envelope import Event
 from schemas.failures import Misconfigured
 from schemas.identifiers import derived_id, new_id
@@ -58,6 +56,9 @@ class Stand:
         self.type, self.field = _sayable(city, agency.id)
         self.agency = agency.id
         self.source = city.source_of(agency.id)
+        from deploy.local.kafka import LocalKafka  # here, since the image has no local Kafka
+        from deploy.local.ports import free_ports
+
         ports = free_ports(2)
         self._secret = secrets.token_urlsafe(32)
         self._token = secrets.token_urlsafe(24)

