@@ -53,7 +53,7 @@ async def send_replays(kafka: KafkaSettings, requests: Sequence[Event]) -> None:
     try:
         async with asyncio.timeout(SEND_SECONDS_MAX):
             await producer.start()
-            await producer.commit(outputs, {}, OPERATIONS)
+            await producer.commit(outputs)
     except TimeoutError as error:
         raise Retryable(
             f"Kafka did not answer within {SEND_SECONDS_MAX:.0f} s: whether the replay was asked for is unknown. "

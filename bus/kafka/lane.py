@@ -166,6 +166,11 @@ class Lane:
         """When the log took the oldest record in memory, in milliseconds since 1970; None where none waits."""
         return self._queue[0].timestamp_ms if self._queue else None
 
+    @property
+    def positions(self) -> dict[tuple[str, int], int]:
+        """Where each topic of this number goes on: (topic, number) → the offset after the last one committed."""
+        return {(topic, self.number): offset for topic, offset in self._positions.items()}
+
     def sizes(self) -> dict[str, int]:
         """How much this lane remembers, by kind."""
         return self._logic.sizes()
@@ -363,9 +368,6 @@ class Lane:
         positions = dict(self._positions)
         for record in records:
             positions[record.topic] = record.offset + 1
-        moved = {
-            (topic, self.number): offset for topic, offset in positions.items() if self._positions.get(topic) != offset
-        }
         self._count += 1
         transaction = f"{self._life}-{self._count}"
         position = msgspec.json.encode(Position(positions=positions, transaction=transaction))
@@ -373,7 +375,7 @@ class Lane:
         self._in_hand = (transaction, decided)
         began = time.perf_counter()
         try:
-            await producer.commit([*decided.outputs, copy], moved, self.stage)
+            await producer.commit([*decided.outputs, copy])
         except Retryable:
             self._counts.aborted.inc()
             raise

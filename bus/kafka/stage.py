@@ -16,6 +16,7 @@ from typing import Any
 
 from aiokafka import ConsumerRebalanceListener, ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import KafkaMessage
@@ -41,6 +42,10 @@ STOP_SECONDS_MAX = 5.0
 """How long leaving the group may take, where Kafka does not answer."""
 
 
+SHOW_SECONDS_MAX = 2.0
+"""How long showing the positions may take: it also stands between a revocation and the next owner."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class StageSettings:
     """One stage's reading."""
@@ -52,6 +57,9 @@ class StageSettings:
     """How long a poll waits, and then sleeps again when it was empty: bounds latency and idle work."""
 
     lane: LaneSettings = field(default_factory=LaneSettings)
+
+    show_seconds: float = 1.0
+    """How often the positions are shown as the group's offsets, for tools that look at groups."""
 
     stalled_seconds: float = 60.0
     """Records wait and no lane has moved for so long: the stage is not alive."""
@@ -79,6 +87,8 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         self._settings = settings or StageSettings()
         self._pace: Pace | None = None
         self._assigned_once = False
+        self._shown: dict[tuple[str, int], int] = {}
+        self._showing: asyncio.Task[None] | None = None
         self._away: str | None = None
         """Why Kafka cannot be joined, in words; None when it can."""
         self._broker = KafkaBroker(
@@ -117,12 +127,43 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         """Join the group, as soon as Kafka is there. Lanes start as partitions are assigned."""
         await self._until_kafka_answers()
         await self._broker.start()
+        self._showing = asyncio.create_task(self._show_positions(), name=f"{self.name}-positions")
 
     async def stop(self) -> None:
         """Finish what is in hand, commit it, leave the group."""
-        await asyncio.gather(*(lane.stop() for lane in self.lanes.values()))
-        self.lanes.clear()
+        if self._showing is not None:
+            self._showing.cancel()
+        await self._stop_lanes()
         await closed(self._broker.stop, seconds=STOP_SECONDS_MAX)
+
+    async def _stop_lanes(self) -> None:
+        """Give all numbers up, with their last positions shown."""
+        lanes = list(self.lanes.values())
+        await asyncio.gather(*(lane.stop() for lane in lanes))
+        self.lanes.clear()
+        await self._show({place: offset for lane in lanes for place, offset in lane.positions.items()})
+
+    # -- the group's offsets: a copy for the eye, since nothing of Subak starts from it
+
+    async def _show_positions(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.show_seconds)
+            lanes = [lane for lane in self.lanes.values() if lane.ready]
+            await self._show({place: offset for lane in lanes for place, offset in lane.positions.items()})
+
+    async def _show(self, positions: Mapping[tuple[str, int], int]) -> None:
+        """Commit what moved since the last time. A failure is no harm: the next time brings newer ones."""
+        moved = {TopicPartition(*place): at for place, at in positions.items() if self._shown.get(place) != at}
+        consumer = self._subscriber.consumer
+        if not moved or consumer is None:
+            return
+        try:
+            async with asyncio.timeout(SHOW_SECONDS_MAX):
+                await consumer.commit(moved)
+        except (KafkaError, TimeoutError) as error:
+            log.debug("positions_not_shown", stage=self.name, error=repr(error))
+        else:
+            self._shown.update(positions)
 
     async def _until_kafka_answers(self) -> None:
         """A broker that is away is waited for: FastStream gives up at the first refusal."""
@@ -158,8 +199,7 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         """Stop every lane: the assignor is eager, so all numbers are given up before any is given out."""
         if self.lanes:
             log.info("partitions_revoked", stage=self.name, partitions=sorted(self.lanes))
-        await asyncio.gather(*(lane.stop() for lane in self.lanes.values()))
-        self.lanes.clear()
+        await self._stop_lanes()
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Start a lane for each number. It fences, restores and seeks by itself, while the group goes on."""

@@ -69,10 +69,13 @@ class TransactionalProducer:
                 f"a bus have the same, frozen number: set SUBAK_KAFKA_PARTITIONS={len(found)}."
             )
 
-    async def commit(self, outputs: Sequence[Output], offsets: Mapping[tuple[str, int], int], group: str) -> None:
-        """Write `outputs` and move `group` to `offsets` (topic, partition → next), in one transaction.
+    async def commit(
+        self, outputs: Sequence[Output], offsets: Mapping[tuple[str, int], int] | None = None, group: str = ""
+    ) -> None:
+        """Write `outputs`, and move `group` to `offsets` (topic, partition → next) where some are given: all or none.
 
-        Records of one partition keep their order.
+        Records of one partition keep their order. Offsets cost two requests more and two records in Kafka's own
+        topics: a stage has its position among its outputs instead.
 
         Raises:
             Fenced: a newer owner lives; nothing of this was written.
