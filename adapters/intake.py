@@ -21,8 +21,9 @@ from bus.outbox import Outbox, Receipt
 from schemas.door import read_structured
 from schemas.envelope import Event
 from schemas.failures import Reason, Refused
-from schemas.registry import registry
+from schemas.registry import EventData, ReadData, registry
 from schemas.strict import bounded_reasons
+from schemas.structured import read_member
 
 CHECKED_TOGETHER = 50
 """Events checked before others are let at the processor: some milliseconds."""
@@ -84,11 +85,16 @@ class Intake:
         outcomes: list[Receipt | Refused | None] = [None] * len(said)
         events: list[tuple[int, Event]] = []
         here: dict[str, KnownCase] = {}
+        model: EventData | None
         for position, one in enumerate(said):
             try:
-                (event,) = read_structured(msgspec.json.encode(one), complete=complete)
+                data = one.get("data")
+                if isinstance(data, ReadData):  # a mapping made it: that is half of an event's way to the outbox
+                    event, model = read_member(complete(dict(one), 0), data.raw), data.model
+                else:
+                    (event,), model = read_structured(msgspec.json.encode(one), complete=complete), None
                 event = await self._placed(agency, event, here)
-                if reasons := reasons_against(event, agency, self._city):
+                if reasons := reasons_against(event, agency, self._city, model):
                     raise Refused(bounded_reasons(reasons))
                 events.append((position, event))
             except Refused as refused:

@@ -15,12 +15,14 @@ from schemas.failures import Reason, Refused
 from schemas.registry import EventData
 
 
-def reasons_against(event: Event, sender: str, city: City) -> list[Reason]:
-    """Every reason why `sender` may not say this; empty where it may. The envelope has passed the door."""
+def reasons_against(event: Event, sender: str, city: City, data: EventData | None = None) -> list[Reason]:
+    """Every reason why `sender` may not say this; empty where it may. The envelope has passed the door.
+
+    `data`: the event's, where it has been read strictly already.
+    """
     reasons = [*_wrong_sender(event, sender, city), *_reserved(event)]
-    data: EventData | None = None
     try:
-        data = check_data(event)
+        data = data if data is not None else check_data(event)
     except Refused as refused:
         reasons += refused.reasons
     area = _value(data, "area") or event.jurisdiction

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -188,10 +189,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
     def attributes(self) -> dict[str, str]:
         """All attributes that are set, by CloudEvents name, without the data."""
-        found = {name: getattr(self, name) for name in (*REQUIRED_ATTRIBUTES, *OPTIONAL_ATTRIBUTES)}
-        return {name: value for name, value in found.items() if value is not None}
+        values = _attribute_values(self)
+        return {name: value for name, value in zip(_ATTRIBUTES, values, strict=True) if value is not None}
 
 
+_ATTRIBUTES = (*REQUIRED_ATTRIBUTES, *OPTIONAL_ATTRIBUTES)
+_attribute_values = attrgetter(*_ATTRIBUTES)
 _ATTRIBUTE_OF = {HEADER_PREFIX + name: name for name in (*REQUIRED_ATTRIBUTES, *OPTIONAL_ATTRIBUTES)}
 _REQUIRED = frozenset(REQUIRED_ATTRIBUTES)
 _SPEC_VERSION = ("ce_specversion", SPEC_VERSION.encode())

@@ -107,6 +107,17 @@ class EventType:
         return model
 
 
+class ReadData(dict[str, Any]):
+    """Data that has been read strictly already, as a dict, as its bytes and as its model: it need not be read again."""
+
+    __slots__ = ("model", "raw")
+
+    def __init__(self, data: dict[str, Any], raw: bytes, model: EventData) -> None:
+        super().__init__(data)
+        self.raw = raw
+        self.model = model
+
+
 @cache
 def _field_names(model: type[EventData]) -> frozenset[str]:
     """All names of fields in the model and in what it holds."""

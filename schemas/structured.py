@@ -70,6 +70,15 @@ def read_structured(
     return events
 
 
+def read_member(member: dict[str, Any], data: bytes) -> Event:
+    """The event in a JSON object's members but for its data, which stands beside them, as read already.
+
+    Raises:
+        Refused: with every reason.
+    """
+    return _event(member, from_bus=False, data=data)
+
+
 def to_structured(event: Event) -> dict[str, Any]:
     """The event as one JSON object, for `application/cloudevents+json`. Data that is not JSON goes as base64."""
     document: dict[str, Any] = {"specversion": SPEC_VERSION, **event.attributes(), "datacontenttype": CONTENT_TYPE}
@@ -96,7 +105,7 @@ def parse_json(body: bytes) -> Any:
     return document
 
 
-def _event(member: Any, *, from_bus: bool) -> Event:
+def _event(member: Any, *, from_bus: bool, data: bytes | None = None) -> Event:
     if not isinstance(member, dict):
         raise Refused([Reason("object_type", "event", "an event is a JSON object", "Send an object in braces.")])
     reasons: list[Reason] = []
@@ -115,7 +124,7 @@ def _event(member: Any, *, from_bus: bool) -> Event:
     reasons += _spec_version(member.get("specversion")) + _content_type(member.get("datacontenttype"))
     reasons += partition_key_reasons(texts)
     reasons += attribute_reasons(texts, from_bus=from_bus, unreadable=unreadable)
-    data = _data(member, reasons)
+    data = data if data is not None else _data(member, reasons)
     if reasons:
         raise Refused(reasons)
     return Event(data=data, **texts)

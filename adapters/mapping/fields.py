@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from adapters.mapping.codes import CodeList
@@ -34,6 +35,11 @@ class SharedField:
     x: str | None = None
     y: str | None = None
     projection: str = ""
+
+    @cached_property
+    def steps(self) -> tuple[str, ...]:
+        """Where it stands in the data."""
+        return tuple(self.path.split(".")[1:])
 
     @property
     def columns(self) -> tuple[str, ...]:

@@ -24,7 +24,7 @@ from bus.expressions import Expression
 from schemas.envelope import Event
 from schemas.failures import Reason, Refused
 from schemas.identifiers import derived_id, is_uuid
-from schemas.registry import registry
+from schemas.registry import ReadData, registry
 from schemas.strict import bounded_reason, bounded_reasons
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ def _event(rule: EventOf, type: str, record: RecordView, source: str) -> dict[st
     try:
         key = _reference(rule.id, record)
         said["id"] = derived_id(source, f"{rule.name} {key}")
-        if (case := _case(rule, record, source)) is not None:
+        if (case := _case(rule, record, source, key)) is not None:
             said["subject"] = case
     except Wrong as error:
         reasons.append(error.reason)
@@ -229,7 +229,8 @@ def _event(rule: EventOf, type: str, record: RecordView, source: str) -> dict[st
             reasons.append(error.reason)
     if not reasons:
         try:
-            registry.get(type).read_strictly(_encode(data))
+            raw = _encode(data)
+            said["data"] = ReadData(data, raw, registry.get(type).read_strictly(raw))
         except Refused as refused:
             columns = _columns(rule, data)
             reasons = [_in_columns(reason, columns) for reason in refused.reasons]
@@ -266,7 +267,8 @@ def _reference(columns: tuple[str, ...], record: RecordView) -> str:
     return msgspec.json.encode(parts).decode("utf-8", "replace")
 
 
-def _case(rule: EventOf, record: RecordView, source: str) -> str | None:
+def _case(rule: EventOf, record: RecordView, source: str, key: str) -> str | None:
+    """The case. `key`: what the columns of the event's id say, which mostly are those of the case too."""
     case = rule.case
     if case is None:
         return None
@@ -284,11 +286,12 @@ def _case(rule: EventOf, record: RecordView, source: str) -> str | None:
             fix = "Store the case id there, or skip such records with a condition (when)."
             raise Wrong(Reason("no_case", case.column, "the record names no case", fix))
     home = source if case.of is None else f"{source.rpartition('/')[0]}/{case.of}"
-    return derived_id(home, f"case {_reference(case.reference, record)}")
+    reference = key if case.reference == rule.id else _reference(case.reference, record)
+    return derived_id(home, f"case {reference}")
 
 
 def _put(data: dict[str, Any], field: SharedField, value: Any) -> None:
-    *steps, last = field.path.split(".")[1:]
+    *steps, last = field.steps
     if field.shape.kind == "attributes":
         data.setdefault(steps[0], []).append({"code": last, "value": value})
         return

@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
+from adapters.mapping.clocks import parse_clock
 from bus.expressions import is_finite
 from schemas.moments import NotAMoment, check_moment
 
@@ -60,7 +62,7 @@ class NumberFormat:
         text = read_text(value)
         if text is None:
             return None
-        plain = self._pattern().fullmatch(text) if len(text) <= NUMBER_CHARACTERS_MAX else None
+        plain = _number(self.decimal, self.thousands).fullmatch(text) if len(text) <= NUMBER_CHARACTERS_MAX else None
         if plain is None:
             grouped = f", thousands apart by {self.thousands!r}" if self.thousands else ""
             raise WrongValue(
@@ -79,11 +81,14 @@ class NumberFormat:
         """The number as the agency writes it, without thousands apart."""
         return format(number, "f").replace(".", self.decimal)
 
-    def _pattern(self) -> re.Pattern[str]:
-        whole = r"[0-9]+"
-        if self.thousands:
-            whole = rf"(?:[0-9]{{1,3}}(?:{re.escape(self.thousands)}[0-9]{{3}})+|[0-9]+)"
-        return re.compile(rf"(?P<sign>-)?\+?(?P<whole>{whole})(?:{re.escape(self.decimal)}(?P<decimals>[0-9]+))?")
+
+@cache
+def _number(decimal: str, thousands: str | None) -> re.Pattern[str]:
+    """A number that is written so."""
+    whole = r"[0-9]+"
+    if thousands:
+        whole = rf"(?:[0-9]{{1,3}}(?:{re.escape(thousands)}[0-9]{{3}})+|[0-9]+)"
+    return re.compile(rf"(?P<sign>-)?\+?(?P<whole>{whole})(?:{re.escape(decimal)}(?P<decimals>[0-9]+))?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +144,7 @@ class TimeFormat:
                 continue
             try:
                 if pattern != "iso":
-                    found = datetime.strptime(text, pattern)  # noqa: DTZ007 - placed by the agency's clock below
+                    found = parse_clock(text, pattern)
                     return found if _hour.search(pattern) else self._of_day(found.date())
                 if (parts := _iso.fullmatch(text)) is not None:
                     if parts["rest"] is None:
@@ -207,8 +212,9 @@ def read_text(value: Any) -> str | None:
     Raises:
         WrongValue: bytes that are not UTF-8, a number that is not finite, a list or an object.
     """
-    if isinstance(value, str):
-        return _stripped(value)
+    if type(value) is str or isinstance(value, str):
+        text = value.strip()
+        return (text or None) if text.isascii() else _stripped(text)
     if value is None:
         return None
     if isinstance(value, bytes):

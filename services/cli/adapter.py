@@ -27,6 +27,7 @@ from schemas.failures import Misconfigured, SubakError
 from services.cli.adapter_certify import certify_adapter
 from services.cli.adapter_import import import_history
 from services.cli.adapter_reference import mapping_page
+from services.cli.adapter_refused import app as refused_app
 from services.cli.adapter_sql import sql_ddl
 from services.cli.finding import Whereabouts
 from services.cli.showing import console, event_type, say_json
@@ -36,6 +37,7 @@ app = typer.Typer(no_args_is_help=True, help="An agency's adapter: begin one, ch
 app.command("certify")(certify_adapter)
 app.command("import")(import_history)
 app.command("sql-ddl")(sql_ddl)
+app.add_typer(refused_app, name="refused")
 
 EXIT_WRONG = 1
 

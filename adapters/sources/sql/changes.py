@@ -13,7 +13,21 @@ from decimal import Decimal
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, Column, Connection, MetaData, String, Table, Text, bindparam, delete, select, text
+from sqlalchemy import (
+    ARRAY,
+    BigInteger,
+    Column,
+    Connection,
+    MetaData,
+    String,
+    Table,
+    Text,
+    any_,
+    bindparam,
+    delete,
+    select,
+    text,
+)
 
 from adapters.sources.sql.config import CHANGE
 from adapters.sources.sql.ddl import changes_name
@@ -83,17 +97,40 @@ def read_changes(connection: Connection, table: Table, rows_max: int) -> list[Ch
     return [Change(*row) for row in connection.execute(select(table).order_by(table.c.id).limit(rows_max))]
 
 
+def read_more(connection: Connection, table: Table, rows_max: int, held: frozenset[int]) -> list[Change]:
+    """The oldest rows there are besides those that are held: read already, and not yet taken away.
+
+    Among them are rows with lower numbers than those held, whose transactions ended late. They are looked for after the
+    others: where a change was seen, the change of the same row before it is seen too.
+    """
+    asked = select(table).order_by(table.c.id)
+    last = max(held)
+    found = [Change(*row) for row in connection.execute(asked.where(table.c.id > last).limit(rows_max))]
+    late = [id for id in connection.scalars(select(table.c.id).where(table.c.id < last)) if id not in held]
+    for start in range(0, len(late), IDS_ASKED_MAX):
+        some = asked.where(table.c.id.in_(late[start : start + IDS_ASKED_MAX]))
+        found += [Change(*row) for row in connection.execute(some)]
+    return sorted(found, key=lambda change: change.number) if late else found
+
+
 def remove_changes(connection: Connection, table: Table, changes: Sequence[Change]) -> None:
     """Take these rows away, and no other that may have come to stand under one of the numbers."""
-    for start in range(0, len(changes), IDS_ASKED_MAX):
-        some = changes[start : start + IDS_ASKED_MAX]
+    at_once = len(changes) if connection.dialect.name == "postgresql" else IDS_ASKED_MAX
+    for start in range(0, len(changes), max(1, at_once)):
+        some = changes[start : start + at_once]
         ids, uids = [change.number for change in some], [change.uid for change in some]
         connection.execute(_delete(connection, table), {"ids": ids, "uids": uids})
 
 
 def _delete(connection: Connection, table: Table) -> Any:
     """MySQL locks every row that it looks at, and looks at all where there are few: it would wait for whoever has not
-    committed yet. So it is told to go by the numbers."""
+    committed yet. So it is told to go by the numbers. PostgreSQL takes lists as they are: five hundred marks in a
+    statement cost its driver more than the rows."""
+    if connection.dialect.name == "postgresql":
+        return delete(table).where(
+            table.c.id == any_(bindparam("ids", type_=ARRAY(BigInteger))),
+            table.c.uid == any_(bindparam("uids", type_=ARRAY(Text))),
+        )
     if connection.dialect.name not in ("mysql", "mariadb"):
         return delete(table).where(
             table.c.id.in_(bindparam("ids", expanding=True)), table.c.uid.in_(bindparam("uids", expanding=True))

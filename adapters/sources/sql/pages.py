@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from functools import cache
@@ -49,6 +49,13 @@ def read_keyless(connection: Connection, config: TableConfig, since: Any, rows_m
     if since is not None:
         conditions.append(cursor >= since)
     return _read(connection, config, conditions, [cursor], rows_max)
+
+
+def read_by_key(connection: Connection, config: TableConfig, key: Mapping[str, Any]) -> list[Row]:
+    """The row of that key, and a second one where the key names several."""
+    columns = _table(config).c
+    conditions: list[ColumnElement[bool]] = [columns[name] == value for name, value in key.items()]
+    return [tuple(row) for row in connection.execute(select(_table(config)).where(*conditions).limit(2))]
 
 
 def highest(connection: Connection, config: TableConfig) -> Any:

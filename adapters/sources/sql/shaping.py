@@ -39,7 +39,8 @@ class Shaping:
                 said = self._mapping.to_shared(change.record(), source=self._source)
             for number, event in enumerate(said):
                 event.setdefault("time", change.changed_at)
-                event.setdefault("id", derived_id(f"{self._source}/{change.uid}", number))
+                if "id" not in event:
+                    event["id"] = derived_id(f"{self._source}/{change.uid}", number)
             return said
         except Refused as refused:
             return refused

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from adapters.agency_database import AgencyDatabase
 from adapters.intake import Intake
@@ -15,6 +16,9 @@ from schemas.failures import Misconfigured, Reason, Refused, Retryable
 
 log = get_logger("sql_source")
 
+Shaped = list[dict[str, Any]] | Refused
+"""The events of a change, or why it becomes none."""
+
 
 class Taking:
     """How changes of one source come into the outbox."""
@@ -26,14 +30,21 @@ class Taking:
         self._intake = intake
         self._memory = memory
 
-    async def take(self, changes: Sequence[Change]) -> None:
+    async def shape(self, changes: Sequence[Change]) -> list[Shaped]:
+        """What each of these becomes, made in the agency database's thread: the outbox may write meanwhile."""
+        return await self._database.call(lambda: [self._shaping.events(change) for change in changes])
+
+    async def take(self, changes: Sequence[Change], shaped: Sequence[Shaped] | None = None) -> None:
         """Return once each of these is in the outbox, or kept as refused.
+
+        Args:
+            shaped: what `shape` made of them, where that was called before.
 
         Raises:
             Retryable: take the same again; what was stored is known by its id.
         """
         try:
-            refused = await self._stored(changes)
+            refused = await self.store(changes, shaped if shaped is not None else await self.shape(changes))
         except (Retryable, Misconfigured):
             raise
         except Exception as error:  # a defect: it may hold up its own row alone
@@ -48,8 +59,12 @@ class Taking:
             await self._memory.keep_refused(refused)
         metrics.source_rows.labels(self._agency, "taken").inc(len(changes) - len(refused))
 
-    async def _stored(self, changes: Sequence[Change]) -> list[tuple[Change, Refused]]:
-        shaped = await self._database.call(lambda: [self._shaping.events(change) for change in changes])
+    async def store(self, changes: Sequence[Change], shaped: Sequence[Shaped]) -> list[tuple[Change, Refused]]:
+        """Have the events of these in the outbox; returns those that were refused, with the reasons.
+
+        Raises:
+            Retryable: store the same again; what was stored is known by its id.
+        """
         refused: dict[str, tuple[Change, Refused]] = {}
         said = []
         for change, events in zip(changes, shaped, strict=True):

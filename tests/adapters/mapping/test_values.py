@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from adapters.mapping.clocks import parse_clock
 from adapters.mapping.places import from_degrees, to_degrees
 from adapters.mapping.values import Dst, NumberFormat, TimeFormat, WrongValue, amount_of, read_integer, read_text
 
@@ -101,6 +103,7 @@ def test_every_moment_is_read_back_from_what_was_written(naive: datetime) -> Non
         assert local.read(local.write(moment)) == moment
 
 
+@settings(deadline=None)  # the projection is made ready in the first one
 @given(st.floats(115.17, 115.28), st.floats(-8.77, -8.58))
 def test_a_place_goes_to_another_projection_and_back(longitude: float, latitude: float) -> None:
     x, y = from_degrees(longitude, latitude, "EPSG:32750")
@@ -119,3 +122,38 @@ def _read(text: str, dst: Dst) -> datetime | None:
     assert found is not None
     assert found.utcoffset() in (timedelta(hours=-7), timedelta(hours=-8))
     return found
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "%d/%m/%Y %H:%M",
+        "%Y-%m-%d",
+        "%Y%m%d%H%M%S",
+        "%d.%m.%Y  %H.%M.%S",
+        "%m-%d-%Y Jam %H",
+        "%d %b %Y",
+        "%H:%M",
+        "%d%d%Y",
+    ],
+)
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_a_clock_time_is_what_strptime_says_whatever_the_text(pattern: str, data: st.DataObject) -> None:
+    """The quick way of the common patterns, against Python's own."""
+    moment = data.draw(st.datetimes())
+    try:
+        written = moment.strftime(pattern)
+    except ValueError:
+        written = "x"
+    damage = st.tuples(st.integers(0, 12), st.sampled_from(["", "0", "9", " ", "\t", "JAM", "٣", "/", "60"]))
+    for place, piece in data.draw(st.lists(damage, max_size=2)):
+        written = written[:place] + piece + written[place + data.draw(st.integers(0, 2)) :]
+
+    def outcome(read: Any) -> Any:
+        try:
+            return read(written, pattern)
+        except (ValueError, re.error):
+            return None
+
+    assert outcome(parse_clock) == outcome(datetime.strptime)

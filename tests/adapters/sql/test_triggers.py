@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from adapters.sources.sql.changes import read_changes
+from adapters.sources.sql.changes import changes_table, read_changes, read_more
+from bus.database import DatabaseUnavailable
 from schemas.identifiers import derived_id
 from tests.support.adapter import SmallAdapter
 from tests.support.agency_sql import AgencySql, data_of, refused, source_config, stored, until, until_stored
@@ -110,18 +111,24 @@ async def test_null_in_the_key_is_refused_with_that_reason(adapter: SmallAdapter
     assert [(reason["code"], reason["field"]) for reason in json.loads(kept.reasons)] == [("no_key", "nomor")]
 
 
+async def read_all(source: Any) -> None:
+    while await source.read_once():
+        pass
+
+
 STEPS = ("read", "shape", "take", "keep", "remove")
 
 
 @pytest.mark.parametrize("step", STEPS)
 @pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("rows_max", [500, 2])
 async def test_killed_between_any_two_steps_it_tells_each_change_once(
-    adapter: SmallAdapter, works: AgencySql, step: str, moment: str, monkeypatch: pytest.MonkeyPatch
+    adapter: SmallAdapter, works: AgencySql, step: str, moment: str, rows_max: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     works.complain(1, 2)
     works.complain(3, layanan="no-such-service")
     works.note(1, "datang")
-    source: Any = works.source(adapter)
+    source: Any = works.source(adapter, batch_rows_max=rows_max)
     taking = source._taking
     homes = {
         "read": (source._database, "run"),
@@ -148,7 +155,7 @@ async def test_killed_between_any_two_steps_it_tells_each_change_once(
 
     monkeypatch.setattr(home, name, dies)
     with pytest.raises(Killed):
-        await source.read_once()
+        await read_all(source)
     monkeypatch.undo()
     async with works.read(adapter):
         await until_stored(adapter, 3)
@@ -238,6 +245,54 @@ async def test_more_than_one_batch_is_told_in_order(adapter: SmallAdapter, works
     assert [row.subject for row in await stored(adapter)] == cases
 
 
+async def test_what_was_committed_late_is_read_before_what_may_rest_on_it(works: AgencySql) -> None:
+    table = changes_table("mysql" if works.kind in ("mysql", "mariadb") else works.kind, "subak_changes")
+
+    overriding = "OVERRIDING SYSTEM VALUE " if works.kind == "postgresql" else ""
+
+    def write(*numbers: int) -> None:
+        for number in numbers:
+            works.do(
+                "INSERT INTO subak_changes (id, uid, table_name, operation, row_data, changed_at) "
+                f"{overriding}VALUES ({number}, 'u{number}', 'aduan', 'insert', '{{}}', '2026-11-24')"
+            )
+
+    write(10, 11)
+    with works.transaction() as connection:
+        held = read_changes(connection, table, 2)
+    write(5, 12, 13)
+    with works.transaction() as connection:
+        more = read_more(connection, table, 2, frozenset(change.number for change in held))
+    assert [change.number for change in more] == [5, 12, 13]
+
+
+async def test_rows_that_could_not_be_stored_are_read_again_with_those_read_ahead(
+    adapter: SmallAdapter, works: AgencySql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    works.complain(*range(1, 8))
+    source: Any = works.source(adapter, batch_rows_max=2)
+    real, calls = source._taking._intake.take_each, 0
+
+    async def fails(agency: str, said: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls in (2, 5):
+            raise DatabaseUnavailable("the adapter's own database is away")
+        return await real(agency, said)
+
+    monkeypatch.setattr(source._taking._intake, "take_each", fails)
+    failures = 0
+    while works.waiting():
+        try:
+            await source.read_once()
+        except DatabaseUnavailable:
+            failures += 1
+    assert failures == 2
+    home = f"{adapter.city.source_of('communications')}/aduan"
+    cases = [derived_id(home, f'case ["{number}"]') for number in range(1, 8)]
+    assert [row.subject for row in await stored(adapter)] == cases
+
+
 async def test_a_defect_of_the_adapter_holds_up_its_own_row_alone(
     adapter: SmallAdapter, works: AgencySql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -258,8 +313,6 @@ async def test_a_defect_of_the_adapter_holds_up_its_own_row_alone(
 
 
 def test_reading_takes_no_lock_that_outlives_it(works: AgencySql) -> None:
-    from adapters.sources.sql.changes import changes_table
-
     works.complain(1)
     kind = "mysql" if works.kind in ("mysql", "mariadb") else works.kind
     with works.transaction() as connection:
