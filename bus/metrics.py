@@ -56,6 +56,13 @@ memory_entries = Gauge(
     ["stage", "partition", "kind"],
 )
 
+# -- security
+certificate_ends = Gauge(
+    "subak_certificate_expires_timestamp_seconds",
+    "When a certificate ends, by the file that holds it or the broker that shows it (seconds since 1970).",
+    ["file"],
+)
+
 # -- events, end to end
 event_seconds = Histogram(
     "subak_event_end_to_end_seconds",

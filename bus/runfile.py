@@ -32,6 +32,7 @@ class RunFile:
     bootstrap_servers: str
     partitions: int
     casebook_url: str
+    replication_factor: int = 1
     security_protocol: Protocol = "PLAINTEXT"
     ca_file: str = ""
     operator_file: str = ""

@@ -62,7 +62,7 @@ class StageSettings:
     """How often the positions are shown as the group's offsets, for tools that look at groups."""
 
     stalled_seconds: float = 60.0
-    """Records wait and no lane has moved for so long: the stage is not alive."""
+    """Records wait and no lane has moved for so long: the stage is not alive. After half of it, it is not ready."""
 
 
 class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types
@@ -92,7 +92,7 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         self._away: str | None = None
         """Why Kafka cannot be joined, in words; None when it can."""
         self._broker = KafkaBroker(
-            kafka.bootstrap_servers,
+            kafka.bootstrap_servers.split(","),  # FastStream takes one text for one host, commas and all
             client_id=f"{kafka.client_id}-{name}",
             logger=None,
             allow_auto_create_topics=False,
@@ -296,14 +296,19 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
         if not self._assigned_once:
             return "the group has not assigned partitions yet"
         waiting = sorted(number for number, lane in self.lanes.items() if not lane.ready)
-        return f"partitions {waiting} are being claimed" if waiting else None
+        if waiting:
+            return f"partitions {waiting} are being claimed"
+        return self._stalled(self._settings.stalled_seconds / 2)
 
     def why_not_alive(self) -> str | None:
         """Why a restart would help, in words; None when all moves: lag that stands still is a dead stage."""
+        return self._stalled(self._settings.stalled_seconds)
+
+    def _stalled(self, seconds: float) -> str | None:
         now = time.monotonic()
         for number, lane in self.lanes.items():
-            if lane.waiting and lane.ready and now - lane.last_progress > self._settings.stalled_seconds:
-                return f"partition {number}: {lane.waiting} records wait and nothing moved for a minute"
+            if lane.waiting and lane.ready and now - lane.last_progress > seconds:
+                return f"partition {number}: {lane.waiting} records wait and nothing moved for {seconds:.0f} s"
         return None
 
 

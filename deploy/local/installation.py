@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deploy.local.broker_settings import NODE_ID, Properties, as_text, java_options, server_properties
+from deploy.local.broker_settings import Properties, as_text, java_options, server_properties
 from deploy.local.children import start_child
 from deploy.local.jars import KAFKA_VERSION, LOCK_PATH, Report, ensure_jars, user_cache
 from deploy.local.ports import free_ports
@@ -49,33 +49,31 @@ class Installation:
         class_path = os.pathsep.join(map(str, self.jars))
         return [str(self.java), *java_options(), *archive, *options, "-cp", class_path, main, *arguments]
 
-    def format(self, data: Path) -> None:
-        """Make an empty data folder for a new cluster, as `kafka-storage format` does but without its Java start."""
-        data.mkdir(parents=True)
-        shutil.copyfile(self.blank, data / "bootstrap.checkpoint")
-        self._sign(data)
+    def format(self, data: Path, *, first_records: Path | None = None, node_id: int = 1, cluster_id: str = "") -> None:
+        """Make an empty data folder of a node, as `kafka-storage format` does but without its Java start.
 
-    def format_secured(self, data: Path, *, scram: str) -> None:
-        """The same with a first user, as the format tool writes it (`--add-scram`): it takes Kafka's own two seconds.
+        Args:
+            first_records: the cluster's, from `write_first_records`; None for those of a cluster without users.
+            cluster_id: the same for all nodes; empty for a new cluster.
+        """
+        data.mkdir(parents=True)
+        shutil.copyfile(first_records or self.blank, data / "bootstrap.checkpoint")
+        identity: Properties = {
+            "version": 1,
+            "cluster.id": cluster_id or kafka_id(),
+            "node.id": node_id,
+            "directory.id": kafka_id(),
+        }
+        (data / "meta.properties").write_text(as_text(identity), encoding="ascii")
+
+    def write_first_records(self, path: Path, *, scram: str) -> None:
+        """A cluster's first records with a first user, by the format tool (`--add-scram`): Kafka's own two seconds.
 
         Raises:
             Misconfigured: the tool failed; with its words.
         """
-        with tempfile.TemporaryDirectory(prefix=".format-", dir=data.parent) as name:
-            blank = Path(name) / "bootstrap.checkpoint"
-            _make_blank(Installation(self.java, self.jars, blank), "--add-scram", scram)
-            data.mkdir(parents=True)
-            shutil.move(blank, data / "bootstrap.checkpoint")
-        self._sign(data)
-
-    def _sign(self, data: Path) -> None:
-        identity: Properties = {
-            "version": 1,
-            "cluster.id": _kafka_id(),
-            "node.id": NODE_ID,
-            "directory.id": _kafka_id(),
-        }
-        (data / "meta.properties").write_text(as_text(identity), encoding="ascii")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_blank(Installation(self.java, self.jars, path), "--add-scram", scram)
 
 
 def install(folder: Path | None = None, *, report: Report = lambda _: None) -> Installation:
@@ -122,7 +120,7 @@ def _make_blank(bare: Installation, *more: str) -> None:
         properties.write_text(as_text(settings), encoding="utf-8")
         # `=` in one word with its value: an id may begin with a dash.
         command = bare.command(
-            "kafka.tools.StorageTool", "format", f"--cluster-id={_kafka_id()}", f"--config={properties}", *more
+            "kafka.tools.StorageTool", "format", f"--cluster-id={kafka_id()}", f"--config={properties}", *more
         )
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=_TOOL_SECONDS_MAX)
         if done.returncode != 0:
@@ -170,7 +168,8 @@ def _archive_key(java: Path) -> str:
     return hashlib.sha256(b"\0".join(parts)).hexdigest()[:16]
 
 
-def _kafka_id() -> str:
+def kafka_id() -> str:
+    """An id as Kafka makes them, for a cluster or a folder."""
     return urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
 
 

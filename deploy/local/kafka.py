@@ -16,6 +16,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,10 +24,18 @@ from typing import Self
 import psutil
 
 from bus.kafka.security import Security
-from deploy.local.broker_settings import Properties, as_text, server_properties, settling_properties
+from deploy.local.broker_settings import (
+    HEAP_MEBIBYTES_MAX_OF_SEVERAL,
+    Node,
+    Properties,
+    as_text,
+    server_properties,
+    settling_properties,
+)
 from deploy.local.children import Child, log_tail, start_child, stop_child
 from deploy.local.installation import Installation, install
 from deploy.local.jars import Report
+from deploy.local.kinds import forget_kinds, remembered_ports, require_the_same_kind
 from deploy.local.ownership import HomeLock
 from deploy.local.ports import HOST, free_ports, holder_of, is_free
 from deploy.local.secured import LOG_OPTIONS, SecuredHome
@@ -43,11 +52,29 @@ _SETTLING_OPTIONS = [
 ]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Seat:
+    """What one of several brokers is told by their cluster (`cluster.py`)."""
+
+    node: Node
+    ports: tuple[int, ...]
+    """Of the clients, the controller, and (secured) the clients with a certificate."""
+    cluster_id: str
+    first_records: Path | None
+    """None where the cluster began with no users."""
+
+
 class LocalKafka:
     """One broker in one folder. Its methods may be called from any thread."""
 
     def __init__(
-        self, home: Path, *, fresh: bool = False, secure: bool = False, report: Report = lambda _: None
+        self,
+        home: Path,
+        *,
+        fresh: bool = False,
+        secure: bool = False,
+        report: Report = lambda _: None,
+        security: SecuredHome | None = None,
     ) -> None:
         """
         Args:
@@ -55,12 +82,15 @@ class LocalKafka:
             fresh: forget what an earlier run left there, at the first start.
             secure: TLS, users and an authorizer, and no listener in plaintext (`secured.py`).
             report: told what goes on, in words, for a progress display.
+            security: the cluster's own, for one of several brokers.
         """
         self.home = home.resolve()
         self.log = self.home / "kafka.log"
         self._data = self.home / "data"
-        self.secured = SecuredHome(self.home / "security") if secure else None
+        self.secured = security or (SecuredHome(self.home / "security") if secure else None)
         """Its CA and its administrator; None where it runs in plaintext."""
+        self.seat: Seat | None = None
+        """Its place among several; None where it is alone. Stated before it starts."""
         self._fresh = fresh
         self._report = report
         self._child: Child | None = None
@@ -68,6 +98,11 @@ class LocalKafka:
         self._lock = threading.RLock()
         self._ports: list[int] | None = None
         """Of the clients, the controller, and (secured) the clients with a certificate."""
+
+    @property
+    def brokers(self) -> dict[str, LocalKafka]:
+        """By name: this one."""
+        return {"kafka": self}
 
     @property
     def bootstrap_servers(self) -> str:
@@ -167,24 +202,25 @@ class LocalKafka:
         if self._fresh:
             self._forget()
             self._fresh = False
-        self._require_the_same_kind()
+        if self.seat is None:
+            require_the_same_kind(self.home, brokers=1, secure=self.secured is not None)
         self._ports = self._choose_ports()
         port, controller_port = self._ports[:2]
-        if self.secured is not None:
+        if self.secured is not None and self.seat is None:
             self.secured.prepare()
         if not (self._data / "meta.properties").exists():
             shutil.rmtree(self._data, ignore_errors=True)
-            if self.secured is None:
-                installation.format(self._data)
-            else:
-                installation.format_secured(self._data, scram=self.secured.scram())
-        elif (self._data / "__cluster_metadata-0").exists():
+            self._format(installation)
+        elif self.seat is None and (self._data / "__cluster_metadata-0").exists():
             self._settle(installation, controller_port, timeout_seconds)
         properties = self.home / "server.properties"
-        settings = server_properties(port=port, controller_port=controller_port, data=self._data)
+        node = Node() if self.seat is None else self.seat.node
+        settings = server_properties(port=port, controller_port=controller_port, data=self._data, node=node)
         properties.write_text(as_text(settings | self._security_properties()), encoding="utf-8")
         self._report("Starting Kafka")
-        options = LOG_OPTIONS if self.secured is not None else ()
+        options = [*LOG_OPTIONS] if self.secured is not None else []
+        if self.seat is not None:
+            options += [f"-Xmx{HEAP_MEBIBYTES_MAX_OF_SEVERAL}m"]  # the last one counts
         command = installation.command("kafka.Kafka", str(properties), options=options)
         with self._running(command, self.log) as child:
             context = None if self.secured is None else self.secured.administrator.ssl_context()
@@ -201,16 +237,20 @@ class LocalKafka:
             port=port, mutual_port=mutual_port, controller_port=controller_port, controller_only=controller_only
         )
 
-    def _require_the_same_kind(self) -> None:
-        """Data that were made secured stay so: an authorizer that is gone lets everybody in."""
-        if not (self._data / "meta.properties").exists():
-            return
-        made_secured = (self.home / "security").exists()
-        if made_secured != (self.secured is not None):
-            raise Misconfigured(
-                f"the Kafka in {self.home} was made {'secured' if made_secured else 'in plaintext'}, and stays so. "
-                f"Start it {'with' if made_secured else 'without'} --secure, or forget its data with --fresh."
+    def _format(self, installation: Installation) -> None:
+        if self.seat is not None:
+            installation.format(
+                self._data,
+                first_records=self.seat.first_records,
+                node_id=self.seat.node.id,
+                cluster_id=self.seat.cluster_id,
             )
+        elif self.secured is None:
+            installation.format(self._data)
+        else:
+            records = self.home / "first-records"
+            installation.write_first_records(records, scram=self.secured.scram())
+            installation.format(self._data, first_records=records)
 
     def _settle(self, installation: Installation, controller_port: int, timeout_seconds: float) -> None:
         """Write down that the last run is over, before the next one begins: see `settling_properties`."""
@@ -257,11 +297,14 @@ class LocalKafka:
 
     def _forget(self) -> None:
         shutil.rmtree(self._data, ignore_errors=True)
-        shutil.rmtree(self.home / "security", ignore_errors=True)
+        if self.seat is None:
+            forget_kinds(self.home)
         self.log.unlink(missing_ok=True)
 
     def _choose_ports(self) -> list[int]:
         """This object's ports, or those of the last run where still free, or new ones."""
+        if self.seat is not None:
+            self._ports = list(self.seat.ports)
         if self._ports is not None:
             taken = [port for port in self._ports if not is_free(port)]
             if taken:
@@ -270,10 +313,7 @@ class LocalKafka:
                     "that port. End that process."
                 )
             return self._ports
-        remembered: list[int] = []
-        with contextlib.suppress(OSError, ValueError, TypeError):
-            remembered = [int(port) for port in json.loads((self.home / "ports.json").read_text(encoding="ascii"))]
-        return free_ports(2 if self.secured is None else 3, preferred=remembered)
+        return free_ports(2 if self.secured is None else 3, preferred=remembered_ports(self.home))
 
 
 def _did_not_start(child: Child, log: Path) -> Exception:

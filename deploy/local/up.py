@@ -26,6 +26,7 @@ from bus.kafka.security import Security
 from bus.runfile import NAME as RUN_FILE
 from bus.runfile import RunFile, RunSecurity
 from deploy.local.adapter_files import AdapterFile, adapter_files
+from deploy.local.cluster import BROKERS, LocalCluster
 from deploy.local.kafka import LocalKafka
 from deploy.local.ownership import LOCK_NAME, HomeLock
 from deploy.local.ports import HOST, free_ports
@@ -55,6 +56,7 @@ class LocalCity:
         bootstrap_servers: str = "",
         partitions: int = 1,
         replication_factor: int = 1,
+        brokers: int = 1,
         secure: bool = False,
         webhook_urls: WebhookUrls = lambda _: None,
         webhook_secret: str = "",
@@ -68,7 +70,8 @@ class LocalCity:
             home: the folder that has one folder for each city.
             fresh: forget all that earlier runs left there.
             bootstrap_servers: an existing cluster; empty for a Kafka of our own.
-            partitions, replication_factor: of every topic, where it is created.
+            partitions, replication_factor: of every topic, where it is created. Our own brokers hold a copy each.
+            brokers: of our own: 1, or 3 as a city has them, of which one may be lost.
             secure: TLS, a user for each process and agency, and rights for each, as on a city's cluster.
             webhook_urls, webhook_secret: where and how the adapters call the agencies' systems.
             with_adapters: whether the agencies' adapters run too, or only the services.
@@ -78,14 +81,17 @@ class LocalCity:
         self.path = city_path(city)
         self.city: City = load_city(self.path)
         self.home = home.resolve() / self.city.id
-        self.kafka: LocalKafka | None = None
+        if brokers not in (1, BROKERS):
+            raise Misconfigured(f"{brokers} brokers are neither 1 nor {BROKERS}: start 1, or {BROKERS} as a city has.")
+        self.kafka: LocalKafka | LocalCluster | None = None
         self.bootstrap_servers = bootstrap_servers
         self.partitions = partitions
-        self.replication_factor = replication_factor
+        self.replication_factor = replication_factor if bootstrap_servers else brokers
         self.supervisor = Supervisor(report=self._told)
         self.run: RunFile | None = None
         self.files: CityFiles | None = None
         """Each identity's credentials, where the bus is secured."""
+        self._brokers = brokers
         self._fresh = fresh
         self._secure = secure
         self._webhook_urls = webhook_urls
@@ -97,7 +103,7 @@ class LocalCity:
         self._specs: list[ProcessSpec] = []
         self._adapters: list[AdapterFile] = []
         self._ending = threading.Event()
-        self._kafka_watch: threading.Thread | None = None
+        self._kafka_watches: list[threading.Thread] = []
 
     def start(self) -> RunFile:
         """Start everything, and say where it is.
@@ -123,38 +129,39 @@ class LocalCity:
         self.run = None
         (self.home / RUN_FILE).unlink(missing_ok=True)
         self.supervisor.stop()
-        if self._kafka_watch is not None:
-            self._kafka_watch.join()
+        for watch in self._kafka_watches:
+            watch.join()
         if self.kafka is not None:
             self.kafka.stop()
             self._report("kafka", "stopped", "")
         self._owner.release()
 
     def kill(self, name: str, *, restart: bool = True) -> None:
-        """SIGKILL a process (`kafka` too); it comes back by itself, unless `restart` is false."""
-        if name == "kafka":
-            assert self.kafka is not None, "the cluster is not ours"
-            self.kafka.kill()
+        """SIGKILL a process (a broker too); it comes back by itself, unless `restart` is false."""
+        if name in self.brokers:
+            self.brokers[name].kill()
             if restart:
-                self.kafka.start()
+                self.brokers[name].start()
         else:
             self.supervisor.kill(name, restart=restart)
 
     def restart(self, name: str) -> None:
         """Bring a process back, or restart it cleanly."""
-        if name == "kafka":
-            assert self.kafka is not None, "the cluster is not ours"
-            self.kafka.start()
+        if name in self.brokers:
+            self.brokers[name].start()
         else:
             self.supervisor.restart(name)
+
+    @property
+    def brokers(self) -> Mapping[str, LocalKafka]:
+        """Our own, by name: `kafka`, or `kafka-1` to `kafka-3`; none where the cluster is another's."""
+        return {} if self.kafka is None else self.kafka.brokers
 
     @property
     def pids(self) -> dict[str, int]:
         """The processes that run now, Kafka among them."""
         found = {name: pid for name in self.supervisor.names() if (pid := self.supervisor.pid(name)) is not None}
-        if self.kafka is not None and self.kafka.is_running():
-            found["kafka"] = self.kafka.pid
-        return found
+        return found | {name: broker.pid for name, broker in self.brokers.items() if broker.is_running()}
 
     @property
     def settings(self) -> KafkaSettings:
@@ -171,7 +178,7 @@ class LocalCity:
 
     def _start_kafka(self) -> None:
         if not self.bootstrap_servers:
-            self.kafka = LocalKafka(
+            self.kafka = (LocalKafka if self._brokers == 1 else LocalCluster)(
                 self.home / "kafka",
                 fresh=self._fresh,
                 secure=self._secure,
@@ -182,8 +189,12 @@ class LocalCity:
             self._report("kafka", "ready", self.bootstrap_servers)
             if self._fresh:
                 self._forget()
-            self._kafka_watch = threading.Thread(target=self._look_after, args=(self.kafka,), daemon=True)
-            self._kafka_watch.start()
+            for name, broker in self.kafka.brokers.items():
+                watch = threading.Thread(target=self._look_after, args=(name, broker), daemon=True)
+                self._kafka_watches.append(watch)
+                watch.start()
+        elif self._brokers > 1:
+            raise Misconfigured("--brokers starts a Kafka of our own; the cluster that you named has its own brokers.")
         elif self._secure:
             raise Misconfigured("--secure makes a local Kafka secured; the cluster that you named is what it is.")
         elif self._fresh:
@@ -198,20 +209,20 @@ class LocalCity:
         self.files = CityFiles(self.kafka.secured, self.home / "credentials")
         return arrange(self.settings, self.city.agencies, self.files)
 
-    def _look_after(self, kafka: LocalKafka) -> None:
-        """Start the broker again when it dies by itself."""
+    def _look_after(self, name: str, broker: LocalKafka) -> None:
+        """Start a broker again when it dies by itself."""
         again = False
         while not self._ending.wait(KAFKA_PAUSE_SECONDS_MAX if again else KAFKA_LOOK_SECONDS):
-            if not (again or kafka.has_died()):
+            if not (again or broker.has_died()):
                 continue
-            self._report("kafka", "died", "starts again at once")
+            self._report(name, "died", "starts again at once")
             try:
-                kafka.start()
+                broker.start()
                 again = False
-                self._report("kafka", "ready", kafka.bootstrap_servers)
+                self._report(name, "ready", broker.bootstrap_servers)
             except SubakError as error:
                 again = True
-                self._report("kafka", "died", str(error))
+                self._report(name, "died", str(error))
 
     def _forget(self) -> None:
         """Everything but Kafka's folder, which its owner has forgotten already and now holds open."""
@@ -314,6 +325,7 @@ class LocalCity:
             city=str(self.path),
             bootstrap_servers=self.bootstrap_servers,
             partitions=self.partitions,
+            replication_factor=self.replication_factor,
             casebook_url=urls["casebook"],
             **self._security_of_run(),
             adapters={

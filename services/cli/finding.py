@@ -65,7 +65,11 @@ class Whereabouts:
         if self.settings.kafka_bootstrap_servers:
             return self.settings.kafka
         run = self._running
-        known = {"kafka_bootstrap_servers": run.bootstrap_servers, "kafka_partitions": run.partitions}
+        known = {
+            "kafka_bootstrap_servers": run.bootstrap_servers,
+            "kafka_partitions": run.partitions,
+            "kafka_replication_factor": run.replication_factor,
+        }
         kafka = self.settings.model_copy(update=known).kafka
         return replace(kafka, security=run.security(administration=administration))
 

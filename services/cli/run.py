@@ -18,13 +18,22 @@ Process = Callable[[Settings, asyncio.Event], Awaitable[None]]
 
 def run(name: str, process: Process) -> None:
     """Run a process with this environment's settings, and exit with its code."""
+    from bus.kafka.certificates import certificates_watched
     from bus.logs import configure_logs
     from bus.process import run_process
     from bus.settings import read_settings
 
     settings = read_settings()
     configure_logs(settings.log_level, settings.log_format, process=name)
-    raise typer.Exit(run_process(lambda stopping: process(settings, stopping)))
+
+    async def watched(stopping: asyncio.Event) -> None:
+        if not settings.kafka_bootstrap_servers:  # that none is named is told where it is needed
+            await process(settings, stopping)
+            return
+        async with certificates_watched(settings.kafka):
+            await process(settings, stopping)
+
+    raise typer.Exit(run_process(watched))
 
 
 def at_local_bus(settings: Settings) -> Settings:
@@ -40,7 +49,11 @@ def at_local_bus(settings: Settings) -> Settings:
         return settings  # that none is named is told where it is needed
     if found.security_protocol != "PLAINTEXT":
         return settings  # each agency has credentials of its own there
-    known = {"kafka_bootstrap_servers": found.bootstrap_servers, "kafka_partitions": found.partitions}
+    known = {
+        "kafka_bootstrap_servers": found.bootstrap_servers,
+        "kafka_partitions": found.partitions,
+        "kafka_replication_factor": found.replication_factor,
+    }
     return settings.model_copy(update=known)
 
 

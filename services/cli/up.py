@@ -39,6 +39,9 @@ def up(
     adapters: Annotated[
         bool, typer.Option("--adapters/--no-adapters", help="Run every agency's adapter too, or leave that to you.")
     ] = True,
+    brokers: Annotated[
+        int, typer.Option(help="Kafka brokers to run: 1, or 3 as a city has them, of which one may be lost.")
+    ] = 1,
     secure: Annotated[
         bool, typer.Option("--secure", help="With TLS, and a user with its rights for each process and agency.")
     ] = False,
@@ -51,6 +54,7 @@ def up(
         city or settings.city,
         home=home or settings.home,
         fresh=fresh,
+        brokers=brokers,
         secure=secure,
         with_adapters=adapters,
         bootstrap_servers=settings.kafka_bootstrap_servers,
@@ -116,9 +120,9 @@ def until_failure(bus: LocalCity) -> None:
 
 def _where(console: Console, bus: LocalCity, run: RunFile) -> None:
     table = Table("process", "pid", "address", box=SIMPLE_HEAD)
-    if bus.kafka is not None:
-        table.add_row("kafka", str(bus.kafka.pid), run.bootstrap_servers)
-    else:
+    for name, broker in bus.brokers.items():
+        table.add_row(name, str(broker.pid), broker.bootstrap_servers)
+    if not bus.brokers:
         table.add_row("kafka", "not ours", run.bootstrap_servers)
     for name, process in run.processes.items():
         table.add_row(name, str(process["pid"]), str(process["url"]))
@@ -171,9 +175,9 @@ class StartProgress:
         if event == "ready":
             extra = f" {escape(detail)}" if detail else ""
             self._console.print(f"[green]✓[/] {name}[dim]{extra}  {self._seconds()}[/]")
-        if name == "kafka" and event == "started" and self.status is not None:
+        if name.startswith("kafka") and event == "started" and self.status is not None:
             self.status.update(f"{escape(detail)} ...")
-        elif name not in ("kafka", "topics"):
+        elif name != "topics" and not name.startswith("kafka"):
             self._starting[name] = event == "ready"
             ready = sum(self._starting.values())
             if self.status is not None:
