@@ -20,15 +20,12 @@ from adapters.attachments.config import AttachmentsConfig
 from adapters.kafka_identity import KafkaIdentity
 from adapters.kinds import source_kind, target_kind
 from adapters.reach import Reach
-from adapters.secrets import WrongSecret, read_secret, signing_key
+from adapters.secrets import WrongSecret, long_token, read_secret, signing_key
 from bus.city.problems import nearest
 from bus.kafka.security import Credentials
 from schemas.failures import Misconfigured
 from schemas.strict import Strict
 from schemas.values import AgencyId
-
-TOKEN_CHARACTERS_MIN = 16
-"""A shorter token can be guessed."""
 
 _name = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _address = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]+):(?P<port>[0-9]{1,5})")
@@ -76,6 +73,12 @@ class AgencyConfig(Strict):
     """The environment variable that holds the token."""
     token_file: str | None = None
     """The file that holds the token."""
+    ledger_token: str | None = Field(default=None, repr=False)
+    """Another token, for the city's operators: it reads how much outbox and inbox hold (`subak reconcile`), no more."""
+    ledger_token_env: str | None = None
+    """The environment variable that holds it."""
+    ledger_token_file: str | None = None
+    """The file that holds it."""
     kafka: KafkaIdentity | None = None
     """Who it is to Kafka; without this, who the adapter is."""
     webhook: WebhookConfig | None = None
@@ -146,6 +149,7 @@ class ServedAgency(Strict):
 
     id: str
     token: str = Field(repr=False)
+    ledger_token: str | None = Field(default=None, repr=False)
     kafka: Credentials | None = Field(default=None, repr=False)
     webhook: Webhook | None = None
     sources: tuple[Named, ...] = ()
@@ -194,11 +198,11 @@ def _resolved(file: _File, path: Path, environment: Mapping[str, str]) -> Adapte
     for agency in file.agency:
         where = f'agency "{agency.id}"'
         try:
-            token = read_secret(agency, "token", folder, environment)
-            if len(token) < TOKEN_CHARACTERS_MIN:
-                raise WrongSecret(
-                    f"token has {len(token)} characters, fewer than {TOKEN_CHARACTERS_MIN}. Use a longer one."
-                )
+            token = long_token(agency, "token", folder, environment)
+            stated = agency.ledger_token or agency.ledger_token_env or agency.ledger_token_file
+            ledger_token = long_token(agency, "ledger_token", folder, environment) if stated else None
+            if ledger_token == token:
+                raise WrongSecret("ledger_token is the token itself, which may do everything. Make another one.")
             webhook = _webhook(agency.webhook, where, folder, environment, problems) if agency.webhook else None
             credentials = agency.kafka.credentials(folder, environment) if agency.kafka else None
         except WrongSecret as error:
@@ -218,6 +222,7 @@ def _resolved(file: _File, path: Path, environment: Mapping[str, str]) -> Adapte
             ServedAgency(
                 id=agency.id,
                 token=token,
+                ledger_token=ledger_token,
                 kafka=credentials,
                 webhook=webhook,
                 sources=tuple(source for source in sources if source is not None),

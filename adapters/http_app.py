@@ -112,6 +112,8 @@ class Route:
     last: str
     names_event: bool
     handle: Handler
+    of_ledger: bool = False
+    """Whether the token that reads the ledger opens it."""
     streams: bool = False
     """Whether it takes the body in parts, by itself (`body_parts`)."""
 
@@ -119,8 +121,21 @@ class Route:
 class HttpApp:
     """Routes requests; all that are not for an agency go to `others` (health, metrics)."""
 
-    def __init__(self, tokens: Mapping[str, str], routes: Sequence[Route], others: ASGIApp) -> None:
+    def __init__(
+        self,
+        tokens: Mapping[str, str],
+        routes: Sequence[Route],
+        others: ASGIApp,
+        *,
+        ledger_tokens: Mapping[str, str] | None = None,
+    ) -> None:
+        """
+        Args:
+            tokens: agency → the token that may do everything in its name.
+            ledger_tokens: agency → the token that reads its ledger, where it has one.
+        """
         self._tokens = {agency: token.encode() for agency, token in tokens.items()}
+        self._ledger_tokens = {agency: token.encode() for agency, token in (ledger_tokens or {}).items()}
         self._routes = routes
         self._others = others
         self._counts: dict[tuple[str, int], Any] = {}
@@ -150,8 +165,12 @@ class HttpApp:
 
     async def _answer(self, scope: Scope, receive: Receive, agency: str, rest: str) -> Answer:
         headers = dict(scope["headers"])
-        self._check_token(agency, headers.get(b"authorization", b""))
+        reads_only = self._check_token(agency, headers.get(b"authorization", b""))
         route, event_id = self._route(scope["method"], rest)
+        if reads_only and not route.of_ledger:
+            fix = "Use the agency's own token; this one is for `subak reconcile`."
+            problem = "this token reads the ledger, and nothing else"
+            raise Answered(refusal(403, Reason("forbidden", "Authorization", problem, fix)))
         asked = Asked(agency, event_id, headers, scope["query_string"])
         if route.streams:
             asked.receive = receive
@@ -159,14 +178,20 @@ class HttpApp:
             asked.body = await read_body(headers, receive)
         return await route.handle(asked)
 
-    def _check_token(self, agency: str, authorization: bytes) -> None:
-        token = self._tokens.get(agency)
+    def _check_token(self, agency: str, authorization: bytes) -> bool:
+        """Whether the token given reads the ledger only."""
+        token, reads = self._tokens.get(agency), self._ledger_tokens.get(agency)
         scheme, _, given = authorization.partition(b" ")
+        given = given.strip()
         # An unknown agency is told the same as a wrong token: the answer is no list of who is here.
-        if token is None or scheme.lower() != b"bearer" or not hmac.compare_digest(given.strip(), token):
+        is_bearer = token is not None and scheme.lower() == b"bearer"
+        if is_bearer and reads is not None and hmac.compare_digest(given, reads):
+            return True
+        if not is_bearer or not hmac.compare_digest(given, token or b""):
             fix = "Send `Authorization: Bearer <token>` with the token of this agency in adapter.toml."
             reason = Reason("unauthorized", "Authorization", "the token is missing or not this agency's", fix)
             raise Answered(refusal(401, reason, headers=[(b"www-authenticate", b"Bearer")]))
+        return False
 
     def _route(self, method: str, rest: str) -> tuple[Route, str]:
         first, _, after = rest.partition("/")

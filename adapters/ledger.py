@@ -73,8 +73,8 @@ class Ledger:
     def routes(self) -> list[Route]:
         """What there is under `/agencies/<id>/`."""
         return [
-            Route("GET", "ledger", "", False, self.get_tallies),
-            Route("GET", "ledger", "", True, self.get_entries),
+            Route("GET", "ledger", "", False, self.get_tallies, of_ledger=True),
+            Route("GET", "ledger", "", True, self.get_entries, of_ledger=True),
         ]
 
     async def get_tallies(self, asked: Asked) -> Answer:

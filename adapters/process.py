@@ -236,7 +236,9 @@ class Adapter:
         routes = [*source.routes(), *ledger.routes()]
         if self.config.attachments is not None:
             routes += attachment_routes(self.config.attachments)
-        return HttpApp({agency.id: agency.token for agency in self.config.agencies}, routes, others)
+        agencies = self.config.agencies
+        ledger_tokens = {agency.id: agency.ledger_token for agency in agencies if agency.ledger_token is not None}
+        return HttpApp({agency.id: agency.token for agency in agencies}, routes, others, ledger_tokens=ledger_tokens)
 
     async def _keep_house(self) -> None:
         """Measure, and remove what was kept long enough. A database that is away makes the adapter not ready."""

@@ -12,6 +12,9 @@ from schemas.strict import Strict
 KEY_BYTES_MIN = 24
 """Standard Webhooks 1.0: a signing secret has between 24 and 64 bytes."""
 
+TOKEN_CHARACTERS_MIN = 16
+"""A shorter token can be guessed."""
+
 
 class WrongSecret(Misconfigured):
     """A secret that is missing, stated twice, or too weak. The sentence never contains it."""
@@ -92,3 +95,15 @@ def signing_key(secret: str) -> bytes:
             f"secret has {len(key)} bytes, fewer than {KEY_BYTES_MIN}. Make one with `openssl rand -base64 32`."
         )
     return key
+
+
+def long_token(section: Strict, name: str, folder: Path, environment: Mapping[str, str]) -> str:
+    """A secret that is used as a token, and so must be long.
+
+    Raises:
+        WrongSecret: as `read_secret`, or it can be guessed.
+    """
+    token = read_secret(section, name, folder, environment)
+    if len(token) < TOKEN_CHARACTERS_MIN:
+        raise WrongSecret(f"{name} has {len(token)} characters, fewer than {TOKEN_CHARACTERS_MIN}. Use a longer one.")
+    return token

@@ -40,7 +40,7 @@ class RunFile:
     administrator_file: str = ""
     """The credentials of whoever administers its Kafka."""
     adapters: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Agency id → `url` and `token` of its adapter's HTTP source."""
+    """Agency id → `url` and `token` of its adapter's HTTP source, and the `ledger_token` that only reads."""
     open311: dict[str, dict[str, str]] = field(default_factory=dict)
     """Agency id → `url` and `api_key` of its Open311 server."""
     processes: dict[str, dict[str, str | int]] = field(default_factory=dict)

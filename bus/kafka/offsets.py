@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from typing import TypeVar
 
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from bus.kafka.closing import closed
+from bus.kafka.errors import BrokerUnavailable
 from bus.kafka.reader import TopicReader
 from bus.kafka.refusal import explained
 from bus.kafka.settings import KafkaSettings
@@ -27,6 +29,25 @@ async def admin_client(settings: KafkaSettings, doing: str) -> AsyncIterator[AIO
         raise await explained(error, doing, settings) from error
     finally:
         await closed(client.close, seconds=5)
+
+
+T = TypeVar("T")
+ASKED_TIMES_MAX = 6
+ASKED_AGAIN_SECONDS = 0.5
+
+
+async def asked_again(ask: Callable[[], Awaitable[T]]) -> T:
+    """What `ask` gives. The client asks any broker that it heard of, and of three one may be gone: then another one.
+
+    Raises:
+        BrokerUnavailable: none has answered in several tries.
+    """
+    for _ in range(ASKED_TIMES_MAX - 1):
+        try:
+            return await ask()
+        except BrokerUnavailable:
+            await asyncio.sleep(ASKED_AGAIN_SECONDS)
+    return await ask()
 
 
 async def committed(
@@ -51,12 +72,16 @@ async def group_positions(settings: KafkaSettings) -> dict[str, dict[tuple[str, 
     Raises:
         BrokerUnavailable: no answer in time.
     """
-    found: dict[str, dict[tuple[str, int], int]] = {}
-    async with admin_client(settings, "asking for the groups' offsets") as client:
-        for group, *_ in await client.list_consumer_groups():
-            offsets = await client.list_consumer_group_offsets(group)
-            found[group] = {(tp.topic, tp.partition): at.offset for tp, at in offsets.items() if at.offset >= 0}
-    return found
+
+    async def ask() -> dict[str, dict[tuple[str, int], int]]:
+        found: dict[str, dict[tuple[str, int], int]] = {}
+        async with admin_client(settings, "asking for the groups' offsets") as client:
+            for group, *_ in await client.list_consumer_groups():
+                offsets = await client.list_consumer_group_offsets(group)
+                found[group] = {(tp.topic, tp.partition): at.offset for tp, at in offsets.items() if at.offset >= 0}
+        return found
+
+    return await asked_again(ask)
 
 
 async def ends(settings: KafkaSettings, topics: Iterable[str]) -> dict[tuple[str, int], tuple[int, int]]:

@@ -144,7 +144,14 @@ def city() -> Dashboard:
                             (f"topk(10, {quantile(0.95, 'subak_event_end_to_end_seconds', 'type')})", "{{type}}"),
                         ],
                         unit="s",
-                        width=16,
+                    ),
+                    Panel(
+                        title="Certificates: time that is left",
+                        says="Of files, and of what the brokers show. Near nothing: renew it, or all stops at once.",
+                        queries=[
+                            ("min by (file) (subak_certificate_expires_timestamp_seconds) - time()", "{{file}}"),
+                        ],
+                        unit="s",
                     ),
                 ],
             ),

@@ -34,6 +34,8 @@ class AdapterFile:
     tokens: dict[str, str]
     webhooks: dict[str, str]
     secret: str
+    ledger_tokens: dict[str, str] = field(default_factory=dict)
+    """Agency → the token that reads its ledger."""
     open311_keys: dict[str, str] = field(default_factory=dict)
     """Agency → the api_key of the apps of its Open311 server."""
     credentials: dict[str, Path] = field(default_factory=dict)
@@ -48,6 +50,18 @@ class AdapterFile:
         """Where an agency's Open311 server is."""
         return f"{self.url}/open311/{agency}/v2"
 
+    @property
+    def accesses(self) -> dict[str, dict[str, str]]:
+        """Agency → where its source is and its tokens, as the run file tells them."""
+        return {
+            agency: {
+                "url": f"{self.url}/agencies/{agency}/events",
+                "token": token,
+                "ledger_token": self.ledger_tokens[agency],
+            }
+            for agency, token in self.tokens.items()
+        }
+
     def write(self) -> None:
         """Write it so that only its owner can read it."""
         lines = [
@@ -58,6 +72,8 @@ class AdapterFile:
         ]
         for agency, token in self.tokens.items():
             lines += ["", "[[agency]]", f'id = "{agency}"', f'token = "{token}"']
+            if agency in self.ledger_tokens:
+                lines += [f'ledger_token = "{self.ledger_tokens[agency]}"']
             if agency in self.credentials:
                 lines += ["  [agency.kafka]", f"  credentials_file = {json.dumps(str(self.credentials[agency]))}"]
             if agency in self.webhooks:
@@ -110,13 +126,14 @@ def adapter_files(
     files = []
     for (name, agencies), port in zip(filled.items(), ports([f"adapter-{name}" for name in filled]), strict=True):
         path = folder / f"{name}.toml"
-        known, known_keys = _known_secrets(path)
+        known, known_ledgers, known_keys = _known_secrets(path)
         files.append(
             AdapterFile(
                 name=name,
                 path=path,
                 port=port,
                 tokens={agency: known.get(agency) or secrets.token_urlsafe(24) for agency in agencies},
+                ledger_tokens={agency: known_ledgers.get(agency) or secrets.token_urlsafe(24) for agency in agencies},
                 webhooks={agency: url for agency in agencies if (url := webhook_urls(agency))},
                 secret=webhook_secret,
                 open311_keys={
@@ -136,10 +153,10 @@ def _rank_of_city(city: City) -> int:
     return next(place for place, found in enumerate(city.levels) if found.id == level)
 
 
-def _known_secrets(path: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """The tokens, and the api_keys, that an earlier run wrote there, by agency."""
+def _known_secrets(path: Path) -> tuple[dict[str, str], dict[str, str], dict[str, str]]:
+    """The tokens, those of ledgers, and the api_keys, that an earlier run wrote there, by agency."""
     if not path.is_file():
-        return {}, {}
+        return {}, {}, {}
     found = tomllib.loads(path.read_text(encoding="utf-8"))
     agencies = found.get("agency", ())
     keys = {
@@ -150,4 +167,5 @@ def _known_secrets(path: Path) -> tuple[dict[str, str], dict[str, str]]:
         for app in source.get("app", ())
         if app.get("name") == OPEN311_APP
     }
-    return {agency["id"]: agency["token"] for agency in agencies}, keys
+    ledgers = {agency["id"]: agency["ledger_token"] for agency in agencies if "ledger_token" in agency}
+    return {agency["id"]: agency["token"] for agency in agencies}, ledgers, keys

@@ -328,11 +328,7 @@ class LocalCity:
             replication_factor=self.replication_factor,
             casebook_url=urls["casebook"],
             **self._security_of_run(),
-            adapters={
-                agency: {"url": f"{file.url}/agencies/{agency}/events", "token": token}
-                for file in self._adapters
-                for agency, token in file.tokens.items()
-            },
+            adapters={agency: access for file in self._adapters for agency, access in file.accesses.items()},
             open311={
                 agency: {"url": file.open311_url(agency), "api_key": key}
                 for file in self._adapters

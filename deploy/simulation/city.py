@@ -110,9 +110,10 @@ class SimulatedCity:
                 port=self._port,
                 agencies={
                     id: AdapterAccess(
+                        url=access["url"],
+                        token=access["token"],
                         secret=self._secret,
                         open311=Open311Access(**run.open311[id]) if id in run.open311 else None,
-                        **access,
                     )
                     for id, access in run.adapters.items()
                     if id in roster(self.city, self.book)

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bus.behind import measure
 from bus.city import City
 from bus.kafka import KafkaSettings, ends, group_positions
-from bus.kafka.offsets import admin_client
+from bus.kafka.offsets import admin_client, asked_again
 from bus.kafka.refusal import why_refused
 from bus.topics import EVENTS
 from bus.topology import Plan
@@ -92,7 +92,7 @@ def topology(plan: Plan) -> Iterator[Finding]:
 def copies(settings: KafkaSettings, city: City) -> Iterator[Finding]:
     """Whether every partition has a leader and its copies."""
     try:
-        found = asyncio.run(_partitions(settings, list(city.topics())))
+        found = asyncio.run(asked_again(lambda: _partitions(settings, list(city.topics()))))
     except SubakError as error:
         yield Finding(about="copies", level="wrong", what=str(error))
         return

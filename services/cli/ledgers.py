@@ -36,7 +36,7 @@ class AdapterLedgers:
     ) -> None:
         """
         Args:
-            adapters: agency → `url` (of its HTTP source, as in the run file) and `token`.
+            adapters: agency → `url` (of its HTTP source, as in the run file), and `ledger_token` or `token`.
             agencies: all of the city.
             until: events of a later moment are not told of.
             zone: what a day is.
@@ -65,11 +65,9 @@ class AdapterLedgers:
     async def _ask(self, client: httpx.AsyncClient, agency: str, path: str, **more: str) -> dict[str, Any]:
         access = self._adapters[agency]
         asked = {"until": self._until.isoformat(), "zone": self._zone.key, **more}
-        base = access["url"].removesuffix("/events")
+        base, token = access["url"].removesuffix("/events"), access.get("ledger_token") or access["token"]
         try:
-            answer = await client.get(
-                f"{base}/{path}", params=asked, headers={"Authorization": f"Bearer {access['token']}"}
-            )
+            answer = await client.get(f"{base}/{path}", params=asked, headers={"Authorization": f"Bearer {token}"})
             if not answer.is_success:
                 raise AdapterAway(f"its adapter answers {answer.status_code}")
             found: dict[str, Any] = answer.json()

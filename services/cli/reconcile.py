@@ -45,7 +45,9 @@ def reconcile(
     agency: Annotated[list[str] | None, typer.Option(help="Show only these agencies.")] = None,
     adapters: Annotated[
         Path | None,
-        typer.Option(help='Where the adapters are: JSON, agency → {"url", "token"}. Default: those of `subak up`.'),
+        typer.Option(
+            help='Where the adapters are: JSON, agency → {"url", "ledger_token"}. Default: those of `subak up`.'
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object: sent, told, discrepancies.")] = False,
 ) -> None:
@@ -75,13 +77,14 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {
-            agency: {"url": access["url"].rstrip("/"), "token": access["token"]} for agency, access in found.items()
+            agency: {"url": access["url"].rstrip("/"), "token": access.get("ledger_token") or access["token"]}
+            for agency, access in found.items()
         }
     except OSError as error:
         raise Misconfigured(f"{path}: {error.strerror}. Name the file that says where the adapters are.") from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise Misconfigured(
-            f'{path} must hold an object, agency → {{"url": "http://...", "token": "..."}}: {error!r}.'
+            f'{path} must hold an object, agency → {{"url": "http://...", "ledger_token": "..."}}: {error!r}.'
         ) from error
 
 

@@ -31,7 +31,27 @@ def _standing_town(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Itera
 @pytest.fixture
 def town(_standing_town: Town) -> Town:
     """A city that runs, with all its agencies; its cases are this test's own."""
-    town = _standing_town
+    return _begun(_standing_town)
+
+
+@pytest.fixture(scope="session")
+def _standing_cluster(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Iterator[Town]:
+    home = tmp_path_factory.mktemp("cluster")
+    town = Town(home, seed=seed, brokers=3)
+    try:
+        yield town
+    finally:
+        town.close()
+        shutil.rmtree(home / town.directory.id / "kafka", ignore_errors=True)
+
+
+@pytest.fixture
+def three(_standing_cluster: Town) -> Town:
+    """The same on three brokers, with three copies of everything."""
+    return _begun(_standing_cluster)
+
+
+def _begun(town: Town) -> Town:
     if not town.is_open or not town.trusted:
         town.close()
         town.open(fresh=True)

@@ -38,8 +38,9 @@ LOOK_SECONDS = 0.2
 class Town:
     """A city that can end and begin again on the same data. For one thread."""
 
-    def __init__(self, home: Path, *, seed: int) -> None:
+    def __init__(self, home: Path, *, seed: int, brokers: int = 1) -> None:
         self.seed = seed
+        self.brokers = brokers
         self.trusted = False
         """Whether the last test left it as it should be: otherwise the next one begins anew."""
         self.news: list[str] = []
@@ -70,7 +71,14 @@ class Town:
     def open(self, *, fresh: bool = False, cases: Sequence[str] = ()) -> None:
         """Start it on the data that are there. `cases`: of an earlier life, to follow in this one."""
         self._city = SimulatedCity(
-            CITY, partitions=PARTITIONS, home=self._home, fresh=fresh, seed=self.seed, speed=SPEED, report=self._told
+            CITY,
+            partitions=PARTITIONS,
+            brokers=self.brokers,
+            home=self._home,
+            fresh=fresh,
+            seed=self.seed,
+            speed=SPEED,
+            report=self._told,
         )
         try:
             self._city.start()
@@ -159,7 +167,7 @@ class Town:
     @property
     def processes(self) -> list[str]:
         """Everything that can be killed."""
-        return ["kafka", *self.city.local.supervisor.names()]
+        return [*self.city.local.brokers, *self.city.local.supervisor.names()]
 
     def environment(self) -> dict[str, str]:
         """What a process of this bus that a test starts by hand needs."""

@@ -10,7 +10,7 @@ import pytest
 from starlette.applications import Starlette
 
 from adapters import ledger
-from adapters.http_app import HttpApp
+from adapters.http_app import HttpApp, Route
 from adapters.ledger import Ledger
 from bus.agency_tables import NAME, TABLES, VERSION
 from bus.cases import KnownCases
@@ -21,6 +21,7 @@ from tests.support.events import comment
 
 AGENCY = "animal-welfare"
 TOKEN = "a-token-that-is-long-enough"
+LEDGER_TOKEN = "another-token-that-only-reads"
 
 
 @pytest.fixture
@@ -34,7 +35,8 @@ async def outbox(tmp_path: Path) -> AsyncIterator[Outbox]:
 @pytest.fixture
 async def client(outbox: Outbox) -> AsyncIterator[httpx.AsyncClient]:
     told = Ledger(outbox.database, agency_of=lambda source: None, outbox_keep_seconds=3600)
-    app = HttpApp({AGENCY: TOKEN}, told.routes(), Starlette())
+    other = Route("POST", "events", "", False, told.get_tallies)
+    app = HttpApp({AGENCY: TOKEN}, [*told.routes(), other], Starlette(), ledger_tokens={AGENCY: LEDGER_TOKEN})
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app),
         base_url=f"http://adapter/agencies/{AGENCY}",
@@ -68,6 +70,17 @@ async def test_there_is_no_other_side(client: httpx.AsyncClient) -> None:
 
 async def test_nobody_without_the_agencys_token_is_told(client: httpx.AsyncClient) -> None:
     assert (await client.get("/ledger", headers={"Authorization": "Bearer nothing"})).status_code == 401
+
+
+async def test_the_token_for_the_ledger_reads_it_and_opens_nothing_else(client: httpx.AsyncClient) -> None:
+    reads = {"Authorization": f"Bearer {LEDGER_TOKEN}"}
+    assert (await client.get("/ledger", headers=reads)).status_code == 200
+    assert (await client.get("/ledger/outbox", headers=reads)).status_code == 200
+    refused = await client.post("/events", headers=reads, json={})
+    assert (refused.status_code, refused.json()["reasons"][0]["code"]) == (403, "forbidden")
+    assert (await client.post("/events", json={})).status_code == 200, "the agency's own token does"
+    elsewhere = str(client.base_url).replace(AGENCY, "another")
+    assert (await client.get(f"{elsewhere}/ledger", headers=reads)).status_code == 401
 
 
 async def test_many_rows_are_told_page_by_page_and_each_once(
