@@ -14,8 +14,6 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-import cel
-
 EXPRESSION_CHARACTERS_MAX = 1000
 """CEL's parser ends the process where a chain of operators is tens of thousands long."""
 
@@ -58,7 +56,10 @@ class Expression:
                 'Use an index (list[0]) or membership ("x" in list)'
             )
         try:
+            import cel  # it brings a terminal's editor with it, and most processes have no expression
+
             self._program = cel.compile(text)
+            self._context = cel.Context
         except Exception as error:
             raise WrongExpression(f"{text!r} is not CEL: {_first_line(error)}") from error
         self.names: tuple[str, ...] = tuple(name for name in self._program.variables() if name not in FUNCTIONS)
@@ -71,7 +72,7 @@ class Expression:
             ExpressionFailed: it raised, or what it was given or gave is out of bounds.
         """
         budget = [ITEMS_MAX]
-        context = cel.Context({name: _plain(value, budget, 0) for name, value in given.items()}, dict(FUNCTIONS))
+        context = self._context({name: _plain(value, budget, 0) for name, value in given.items()}, dict(FUNCTIONS))
         try:
             result = self._program.execute(context)
         except ExpressionFailed:

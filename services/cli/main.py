@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 import typer
 
@@ -26,73 +27,38 @@ EXTRA_OF = {
 """What only some need → the extra that brings it."""
 
 
-def _all_commands() -> typer.Typer:
-    from services.cli import (
-        adapter,
-        agency,
-        case,
-        city,
-        demo,
-        doctor,
-        lag,
-        new,
-        parked,
-        reconcile,
-        rejected,
-        run,
-        schemas,
-        settings,
-        tail,
-        topics,
-        topology,
-        trace,
-        up,
-        workflow,
-    )
+COMMANDS = {
+    "Start": ("demo", "up", "run", "topics", "topology", "agency"),
+    "Look and repair": ("case", "trace", "doctor", "lag", "reconcile", "tail", "rejected", "parked", "settings"),
+    "Build": ("schemas", "city", "workflow", "new", "adapter"),
+}
+"""In the order of `subak --help`. Each is a module of `services.cli`: its group `app`, or the function of its name."""
 
+
+def commands(only: str | None = None) -> typer.Typer:
+    """The command line; with `only` no more of it than that command, since importing all of it takes a second."""
     app = typer.Typer(
         no_args_is_help=True,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich",
         help="The message bus between a city's agencies. Start with [bold]subak demo[/] or [bold]subak up[/].",
     )
-    start, look, build = "Start", "Look and repair", "Build"
-    app.command(rich_help_panel=start)(demo.demo)
-    app.command(rich_help_panel=start)(up.up)
-    app.add_typer(run.app, name="run", rich_help_panel=start)
-    app.add_typer(topics.app, name="topics", rich_help_panel=start)
-    app.add_typer(topology.app, name="topology", rich_help_panel=start)
-    app.add_typer(agency.app, name="agency", rich_help_panel=start)
-    app.add_typer(case.app, name="case", rich_help_panel=look)
-    app.command(rich_help_panel=look)(trace.trace)
-    app.command(rich_help_panel=look)(doctor.doctor)
-    app.command(rich_help_panel=look)(lag.lag)
-    app.command(rich_help_panel=look)(reconcile.reconcile)
-    app.command(rich_help_panel=look)(tail.tail)
-    app.add_typer(rejected.app, name="rejected", rich_help_panel=look)
-    app.add_typer(parked.app, name="parked", rich_help_panel=look)
-    app.command(rich_help_panel=look)(settings.settings)
-    app.add_typer(schemas.app, name="schemas", rich_help_panel=build)
-    app.add_typer(city.app, name="city", rich_help_panel=build)
-    app.add_typer(workflow.app, name="workflow", rich_help_panel=build)
-    app.add_typer(new.app, name="new", rich_help_panel=build)
-    app.add_typer(adapter.app, name="adapter", rich_help_panel=build)
-    return app
-
-
-def _run_only() -> typer.Typer:
-    """`subak run ...` alone: a process does not carry the other commands in its memory."""
-    from services.cli import run
-
-    app = typer.Typer(pretty_exceptions_enable=False)
-    app.add_typer(run.app, name="run")
     app.callback()(lambda: None)
+    for panel, names in COMMANDS.items():
+        for name in names if only is None else {only}.intersection(names):
+            module = import_module(f"services.cli.{name}")
+            if hasattr(module, "app"):
+                app.add_typer(module.app, name=name, rich_help_panel=panel)
+            else:
+                app.command(rich_help_panel=panel)(getattr(module, name))
     return app
 
 
 def main() -> None:
     """Run the command line."""
-    app = _run_only() if sys.argv[1:2] == ["run"] else _all_commands()
+    asked = next(iter(sys.argv[1:]), "")
+    known = any(asked in names for names in COMMANDS.values())
+    app = commands(asked if known else None)
     try:
         app()
     except SubakError as error:

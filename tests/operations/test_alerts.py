@@ -90,9 +90,9 @@ def test_alerts_name_only_metrics_that_there_are() -> None:
 def test_each_command_of_the_runbooks_exists() -> None:
     from typer.main import get_command
 
-    from services.cli.main import _all_commands
+    from services.cli.main import commands
 
-    root = get_command(_all_commands())
+    root = get_command(commands())
     for line in re.findall(r"`subak ([^`]+)`", RUNBOOKS.read_text("utf-8")):
         words = [word for word in line.split() if re.fullmatch(r"[a-z][a-z-]*", word)]
         command = root

@@ -8,13 +8,13 @@ from typing import Any
 
 import typer.main
 
-from services.cli.main import _all_commands
+from services.cli.main import commands
 
 
 @cache
 def root() -> Any:
     """The command `subak`, with all that is under it."""
-    return typer.main.get_command(_all_commands())
+    return typer.main.get_command(commands())
 
 
 def problem_of(words: Sequence[str], command: Any = None) -> str | None:
