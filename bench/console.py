@@ -161,7 +161,7 @@ def _case(number: int, dice: random.Random, city: City, now: datetime) -> dict[s
     is_open = is_open or is_parked
     known = {
         "id": derived_id("bench console", number),
-        "workflow": "repair@1",
+        "workflow": "repair@2",
         "service_code": service,
         "area": area,
         "state": dice.choice([state for state in STATES if state != CLOSED]) if is_open else CLOSED,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bus.kafka import KafkaSettings, TopicReader, ends, group_positions
-from bus.topics import EVENTS, REJECTED, in_topic, out_topic
+from bus.topics import EVENTS, PLACES, REJECTED, in_topic, out_topic
 
 Place = tuple[str, int]
 
@@ -101,6 +101,7 @@ def topics_of_processes(groups: Mapping[str, Mapping[Place, int]], agencies: Ite
         "gateway": sorted(out_topic(agency) for agency in agencies),
         "workflows": [EVENTS],
         "router": [EVENTS],
+        "places": [EVENTS, PLACES],
         "casebook": [EVENTS, REJECTED],
     }
     inboxes = {in_topic(agency) for agency in agencies}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60, 300, 1800, 7200, 86400)
 _RECORDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
 
-# -- stages (gateway, workflows, router)
+# -- stages (gateway, workflows, places, router)
 transactions_committed = Counter(
     "subak_transactions_committed_total", "Transactions that a stage committed.", ["stage", "partition"]
 )

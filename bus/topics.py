@@ -14,12 +14,15 @@ REJECTED = "city-rejected"
 POSITIONS = "city-positions"
 """Each stage's own copy of its position, compacted: written in the transaction that moves it."""
 
-CITY_TOPICS = (EVENTS, CASES, REJECTED, POSITIONS)
+PLACES = "city-places"
+"""Requests and orders by the cells that they lie in, compacted: what the places stage compares, and reads back."""
+
+CITY_TOPICS = (EVENTS, CASES, REJECTED, POSITIONS, PLACES)
 
 OUTBOXES_PATTERN = r"^agency-[a-z0-9-]+-out$"
 """Every agency's out topic, as the gateway subscribes."""
 
-STAGES = ("gateway", "workflows", "router")
+STAGES = ("gateway", "workflows", "router", "places")
 """The processes that consume, decide and produce."""
 
 

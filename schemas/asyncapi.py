@@ -28,6 +28,7 @@ _CHANNELS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "cityEvents": ("city-events", "The city's log: every accepted event, by case, in order, for ever.", {}),
     "cityRejected": ("city-rejected", "What the gateway refused, whole, with the reasons.", {}),
     "cityCases": ("city-cases", "The state of each case, compacted. Subak's own: its form is no promise.", {}),
+    "cityPlaces": ("city-places", "Requests and orders by place, compacted. Subak's own.", {}),
     "cityPositions": ("city-positions", "How far each process has come, compacted. Subak's own.", {}),
 }
 """Topics by AsyncAPI's name: address, what it is, parameters."""
@@ -41,6 +42,9 @@ _OPERATIONS: dict[str, tuple[str, str, str]] = {
     "workflowsDecide": ("receive", "cityEvents", "Workflows move each case by its next event."),
     "workflowsAnswer": ("send", "cityEvents", "Workflows put what follows into the log."),
     "workflowsRemember": ("send", "cityCases", "Workflows keep each case's state."),
+    "placesRead": ("receive", "cityEvents", "Places find what lies near: one matter reported twice, works that clash."),
+    "placesTell": ("send", "cityEvents", "Places tell the newer case, or both agencies."),
+    "placesRemember": ("send", "cityPlaces", "Places keep what lies in each cell."),
     "routerReads": ("receive", "cityEvents", "The router finds who must hear of an event."),
     "routerDelivers": ("send", "agencyIn", "The router hands it over, without what that agency may not see."),
     "casebookReads": ("receive", "cityEvents", "The casebook makes the log readable."),
@@ -101,7 +105,7 @@ def _channel(key: str, types: list[EventType]) -> dict[str, Any]:
         "cityEvents": [each for each in types if each.domain != "event"],
         "cityRejected": [each for each in types if each.domain == "event"],
     }
-    own = {"cityCases": "caseState", "cityPositions": "position"}
+    own = {"cityCases": "caseState", "cityPlaces": "matter", "cityPositions": "position"}
     keys = [own[key]] if key in own else [_key(each.name) for each in messages[key]]
     channel: dict[str, Any] = {
         "address": address,
@@ -160,6 +164,12 @@ _OWN_MESSAGES: dict[str, Any] = {
         "name": "caseState",
         "title": "CaseState",
         "summary": "What workflows know of a case. Subak's own: read the casebook instead.",
+        "payload": {"type": "object"},
+    },
+    "matter": {
+        "name": "matter",
+        "title": "Matter",
+        "summary": "What lies in one cell of the city. Subak's own.",
         "payload": {"type": "object"},
     },
     "position": {

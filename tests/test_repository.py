@@ -17,7 +17,6 @@ CODE = ("schemas", "bus", "adapters", "services", "deploy")
 
 LINES_MAX = 350
 MODULES_LONGER_WITH_REASON = {
-    "services/workflows/repair.py": "one workflow is one file, to be read from top to bottom",
     "bus/kafka/lane.py": "the order of its steps is its promise",
 }
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from bus.city.assemble_steps import UNKNOWN_TARGET, permits_of, proposals_of, target_of
+from bus.city.assemble_steps import UNKNOWN_TARGET, nearby_of, permits_of, proposals_of, target_of
 from bus.city.calendar import Within
 from bus.city.directory import City
 from bus.city.files import (
@@ -93,7 +93,7 @@ class Draft:
             publishes=(REPLAY_REQUESTED,),
         )
         values = settings.model_dump(
-            exclude={"area_separator", "bounds", "calendar", "level", "languages", "permit", "proposals"}
+            exclude={"area_separator", "bounds", "calendar", "level", "languages", "nearby", "permit", "proposals"}
         )
         return City(
             **values,
@@ -104,6 +104,7 @@ class Draft:
             areas=self.areas,
             agencies={**self.agencies, OPERATIONS: operations},
             services=self.services,
+            nearby=nearby_of(settings),
             proposals=self.proposals,
             permits=self.permits,
         )

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 from bus.city.calendar import Within, WorkingTime, parse_within
 from bus.city.files import CityEntry
-from bus.city.model import PERMIT_STEPS, PROPOSAL_STEPS, Permit, Proposals
+from bus.city.model import PERMIT_STEPS, PROPOSAL_STEPS, Nearby, Permit, Proposals
 from bus.city.problems import Problems, nearest
 from bus.city.read import CITY
 
@@ -21,6 +21,16 @@ def proposals_of(settings: CityEntry, problems: Problems) -> Proposals | None:
         return None
     within = _within(settings, entry.within, PROPOSAL_STEPS, "proposals.within", problems)
     return Proposals(office=entry.office, finance=entry.finance, within=within)
+
+
+def nearby_of(settings: CityEntry) -> Nearby | None:
+    """`[nearby]`, where the city compares anything."""
+    entry = settings.nearby
+    if entry is None:
+        return None
+    values = entry.model_dump(exclude={"same_matter_services", "clash_services"})
+    services = (tuple(entry.same_matter_services), tuple(entry.clash_services))
+    return Nearby(**values, same_matter_services=services[0], clash_services=services[1])
 
 
 def permits_of(settings: CityEntry, problems: Problems) -> dict[str, Permit]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bus.city.assemble import Draft
 from bus.city.check_agencies import check_agencies
+from bus.city.check_nearby import check_nearby
 from bus.city.check_permits import check_permits
 from bus.city.check_places import check_areas, check_settings
 from bus.city.check_proposals import check_proposals
@@ -27,3 +28,4 @@ def check(draft: Draft, problems: Problems) -> None:
     check_rights(draft, problems)
     check_proposals(draft, problems)
     check_permits(draft, problems)
+    check_nearby(draft, problems)

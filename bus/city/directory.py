@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from bus.city.calendar import Calendar, CalendarRules
 from bus.city.lookups import Lookups
-from bus.city.model import PERSONAL, Agency, Area, Bounds, Level, Permit, Proposals, Service
+from bus.city.model import PERSONAL, Agency, Area, Bounds, Level, Nearby, Permit, Proposals, Service
 from bus.city.problems import nearest
 from bus.topics import CITY_TOPICS, in_topic, out_topic
 from schemas.failures import Misconfigured, Reason
@@ -53,6 +53,8 @@ class City(Strict):
     """The service that takes the requests which fit no other."""
     proposals: Proposals | None = None
     """How the city takes what neighbourhoods propose; None where it takes nothing."""
+    nearby: Nearby | None = None
+    """What counts as near; None where nothing is compared."""
     permits: dict[str, Permit] = {}
     """By `service_code`: the permits that are applied for by way of the bus."""
 

@@ -52,6 +52,17 @@ class PermitEntry(Strict):
     """How long each step may take, as ISO 8601 durations."""
 
 
+class NearbyEntry(Strict):
+    """`[nearby]` in city.toml: what lies so near that it concerns each other; left out where nothing is compared."""
+
+    same_matter_metres: float = Field(default=25.0, gt=0, le=200)
+    same_matter_days: int = Field(default=30, ge=1, le=366)
+    same_matter_services: list[str] = []
+    clash_metres: float = Field(default=20.0, gt=0, le=200)
+    clash_days: int = Field(default=90, ge=1, le=366)
+    clash_services: list[str] = []
+
+
 class CityEntry(Strict):
     """city.toml. All keys may be missing here, so that one slip does not hide the rest; the checks ask for them."""
 
@@ -70,13 +81,14 @@ class CityEntry(Strict):
     citizens_channel: str | None = None
     default_agency: str | None = None
     general_service: str | None = None
+    nearby: NearbyEntry | None = None
     proposals: ProposalsEntry | None = None
     permit: list[PermitEntry] | None = None
     calendar: CalendarEntry | None = None
     """Working days and hours; without it all time counts."""
 
 
-OPTIONAL_CITY_KEYS = frozenset({"area_separator", "calendar", "permit", "proposals"})
+OPTIONAL_CITY_KEYS = frozenset({"area_separator", "calendar", "nearby", "permit", "proposals"})
 
 
 class SubscriptionEntry(Strict):

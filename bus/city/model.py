@@ -17,7 +17,7 @@ from schemas.values import LocalisedText, Money
 TYPE_PATTERN_PATTERN = r"^subak\.(\*|[a-z]+\.(\*|[a-z]+\.(\*|v[1-9][0-9]*)))$"
 """A type's whole name, or its beginning up to a dot and a star: `subak.request.*`, `subak.workorder.completed.v1`."""
 
-RESERVED_AGENCY_IDS = frozenset({"gateway", "workflows", "router", "casebook", "operations"})
+RESERVED_AGENCY_IDS = frozenset({"gateway", "workflows", "router", "places", "casebook", "operations"})
 """Names of the bus's own processes in `source`, and of the operators: no agency may bear one."""
 
 OPERATIONS = "operations"
@@ -155,6 +155,23 @@ class Proposals(Strict):
     """The agency that keeps the budget lines, pays, and registers assets."""
     within: dict[str, Within]
     """How long each of `PROPOSAL_STEPS` may take."""
+
+
+class Nearby(Strict):
+    """What lies so near that it concerns each other, in metres on the ground and in days."""
+
+    same_matter_metres: float
+    """Requests of one service that are so near tell of one matter: the newer goes on in the older."""
+    same_matter_days: int
+    """How long after a request the next one may tell of the same."""
+    same_matter_services: tuple[str, ...]
+    """The services for which that holds. Others are never merged by themselves."""
+    clash_metres: float
+    """Works of two agencies that are so near clash."""
+    clash_days: int
+    """How long after an order the next one may clash with it."""
+    clash_services: tuple[str, ...]
+    """The services whose works touch the ground, or whatever else two agencies may not open one after the other."""
 
 
 class Permit(Strict):

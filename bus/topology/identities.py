@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from bus.city.model import OPERATIONS
 from bus.topology.model import Found, Grant, Kind
 
-IDENTITIES_OF_SERVICES = ("gateway", "workflows", "router", "casebook", "console", "operator")
+IDENTITIES_OF_SERVICES = ("gateway", "workflows", "router", "places", "casebook", "console", "operator")
 """The bus's own processes, and who works with the operators' commands."""
 
 _user = re.compile(

@@ -11,7 +11,18 @@ from collections.abc import Iterable, Iterator
 
 from bus.city.model import OPERATIONS
 from bus.kafka.topic_settings import topic_settings
-from bus.topics import CASES, CITY_TOPICS, EVENTS, POSITIONS, REJECTED, in_topic, inbox_group, out_topic, relay_group
+from bus.topics import (
+    CASES,
+    CITY_TOPICS,
+    EVENTS,
+    PLACES,
+    POSITIONS,
+    REJECTED,
+    in_topic,
+    inbox_group,
+    out_topic,
+    relay_group,
+)
 from bus.topology.identities import Standing, agency_identity, denials, identities, user_of
 from bus.topology.model import Grant, Shape, Topic, Topology
 
@@ -58,6 +69,10 @@ def _rights(identity: str, agencies: list[str]) -> Iterator[_Right]:
             yield from _stage(identity)
             yield from _topics("read", EVENTS)
             yield from _topics("write", REJECTED, *map(in_topic, agencies))
+        case "places":
+            yield from _stage(identity)
+            yield from _topics("read", EVENTS, PLACES)
+            yield from _topics("write", EVENTS, PLACES)
         case "casebook":
             yield from _topics("read", EVENTS, REJECTED)
             yield "read", "group", identity, False

@@ -34,7 +34,7 @@ from deploy.local.secured_city import CityFiles, arrange
 from deploy.local.supervisor import Event, ProcessSpec, Report, Supervisor
 from schemas.failures import Misconfigured, SubakError
 
-SERVICES = ("gateway", "workflows", "router", "casebook", "console")
+SERVICES = ("gateway", "workflows", "router", "places", "casebook", "console")
 READY_SECONDS_MAX = 90.0
 KAFKA_LOOK_SECONDS = 0.5
 KAFKA_PAUSE_SECONDS_MAX = 10.0

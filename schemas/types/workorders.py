@@ -20,6 +20,7 @@ from schemas.values import (
     Text500,
     Text1000,
     Text4000,
+    Uuid,
 )
 
 OWNER = "public-works"
@@ -128,3 +129,25 @@ class WorkOrderCancelled(EventData):
     """Why."""
     agency: AgencyId
     """Whose order it was."""
+
+
+@event_type("subak.workorder.clashfound.v1", owner=OWNER, publisher="bus")
+class WorkOrderClashFound(EventData):
+    """Another agency has worked, or is to work, at the same place within a short time. Both agencies are told."""
+
+    agency: AgencyId
+    """Whose order of this case it concerns."""
+    other_agency: AgencyId
+    """Who has the other order."""
+    other_case: Uuid
+    """The case of the other order."""
+    other_service_code: ServiceCode
+    """What kind of work the other is."""
+    other_ordered_at: Moment
+    """When the other was ordered."""
+    other_done: bool
+    """Whether the other work is done: its result is what this one would break open, or the other way round."""
+    metres: Annotated[float, Field(ge=0, le=1_000_000)]
+    """How far the two spots are from each other on the ground, in metres."""
+    location: Point | None = None
+    """The other spot."""

@@ -26,6 +26,18 @@ _SAYS: Mapping[str, tuple[str, str]] = {
     "subak.request.assigned.v1": ("Ditugaskan kepada {agency}", "Assigned to {agency}"),
     "subak.request.commented.v1": ("Catatan ditambahkan", "Remark added"),
     "subak.request.merged.v1": ("Digabung dengan kasus {into}", "Merged into the case {into}"),
+    "subak.request.joined.v1": ("Berlanjut dalam kasus {into}", "Goes on in the case {into}"),
+    "subak.request.followed.v1": ("Juga dilaporkan dalam kasus {by_case}", "Also reported in the case {by_case}"),
+    "subak.request.separated.v1": ("Dipisahkan kembali{reason}", "Parted again{reason}"),
+    "subak.request.mergerefused.v1": ("Tidak dapat digabung dengan {into}", "Could not be merged into {into}"),
+    "subak.request.duplicatefound.v1": (
+        "Mungkin perkara yang sama dengan {from_case}, {metres} m jauhnya",
+        "May be the same matter as {from_case}, {metres} m away",
+    ),
+    "subak.workorder.clashfound.v1": (
+        "{other_agency} bekerja {metres} m dari sini, kasus {other_case}",
+        "{other_agency} works {metres} m from here, case {other_case}",
+    ),
     "subak.request.reopened.v1": ("Dibuka kembali{reason}", "Reopened{reason}"),
     "subak.request.resolved.v1": ("Diselesaikan oleh {agency}{cost}", "Resolved by {agency}{cost}"),
     "subak.request.rated.v1": ("Dinilai {score} dari 5", "Rated {score} of 5"),
@@ -65,7 +77,7 @@ _SAYS: Mapping[str, tuple[str, str]] = {
     **saying_proposals.SAYS,
 }
 
-_AGENCIES = ("agency", "from_agency", "to_agency", "decided_by_agency")
+_AGENCIES = ("agency", "other_agency", "from_agency", "to_agency", "decided_by_agency")
 _MONEY = ("amount", "value", "estimate", "cost")
 _OUTCOMES = {
     "rated": "dinilai",
@@ -122,7 +134,7 @@ class _Words(dict[str, str]):
             return _milestones(found)
         if gap == "outcome" and self._language == "id":
             return _OUTCOMES.get(str(found), str(found))
-        return _shortened(str(found)) if isinstance(found, str | int) else "?"
+        return _shortened(str(found)) if isinstance(found, str | int | float) else "?"
 
     def _money(self, gap: str, found: object) -> str:
         if not isinstance(found, dict) or "amount" not in found:

@@ -23,7 +23,7 @@ from schemas.types import (
     RequestAssigned,
     RequestClosed,
     RequestForwarded,
-    RequestMerged,
+    RequestJoined,
     RequestRated,
     RequestReopened,
     RequestResolved,
@@ -185,9 +185,10 @@ def _withdrawn(case: Case, entry: Entry, content: Content) -> None:
     case.answer_by = None
 
 
-@tells(RequestMerged)
-def _merged(case: Case, entry: Entry, content: Content) -> None:
+@tells(RequestJoined)
+def _joined(case: Case, entry: Entry, content: Content) -> None:
     case.state = MERGED
+    case.held_by(text_in(content, "agency"), entry.occurred_at)
     case.answer_by = None
 
 

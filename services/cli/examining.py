@@ -130,7 +130,7 @@ def positions(settings: KafkaSettings, city: City) -> Iterator[Finding]:
         what = f"{process} stands: its oldest record has waited for {age:.0f} s"
         yield Finding(about="positions", level="wrong", what=what, fix="Look at its log and /health; `subak lag -p`.")
     used = any(last > 0 for _, last in bounds.values())
-    for stage in ("workflows", "router"):
+    for stage in ("workflows", "router", "places"):
         held = {place: at for place, at in groups.get(stage, {}).items() if place[0] == EVENTS}
         gone = [place for place, at in held.items() if place in bounds and at < bounds[place][0]]
         if used and not held:

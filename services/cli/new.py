@@ -99,7 +99,8 @@ def _tree(root: Path) -> Path:
 def _module(name: str, tree: Path) -> str:
     """The module that holds the domain's types; a new one where the domain is new."""
     domain = name.split(".")[1]
-    for path in sorted((tree / "schemas" / "types").glob("*.py")):
+    found = sorted((tree / "schemas" / "types").glob("*.py"), key=lambda path: (path.stem != f"{domain}s", path))
+    for path in found:
         if f'@event_type("subak.{domain}.' in path.read_text(encoding="utf-8"):
             return path.stem
     module = f"{domain}s"

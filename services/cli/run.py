@@ -82,6 +82,14 @@ def router() -> None:
 
 
 @app.command()
+def places() -> None:
+    """Finds requests that tell of one matter, and works of two agencies at one place."""
+    from services.places.process import run_places
+
+    run("places", run_places)
+
+
+@app.command()
 def casebook(
     rebuild: Annotated[bool, typer.Option(help="Forget the tables and read the log again from its beginning.")] = False,
 ) -> None:

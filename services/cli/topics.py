@@ -22,7 +22,7 @@ def create(
     first_start: Annotated[
         list[str] | None,
         typer.Option(
-            help="State that this stage (gateway, workflows, router) begins at the beginning of its topics. "
+            help="State that this stage (gateway, workflows, places, router) begins at the beginning of its topics. "
             "Only for a stage whose position is lost, or that is new; may be given several times."
         ),
     ] = None,

@@ -71,7 +71,9 @@ class Workflows:
         self._number = number
         self._city = city
         self._source = city.source_of("workflows")
-        self._source_bytes = self._source.encode()
+        places = city.source_of("places")
+        self._own = frozenset({self._source.encode(), places.encode()})
+        self._own_sources = frozenset({self._source, places})
         self._workflows = workflows
         self._openers = _newest_by_opening_event(workflows.values())
         self.memory = Memory(workflows)
@@ -141,11 +143,11 @@ class Workflows:
             self._park(ParkedEvent(record.offset, event, record.timestamp_ms), error, batch)
 
     def _wrote(self, record: Record) -> bool:
-        """Whether this stage itself wrote the record: more than half of the log, so nothing else is read of it."""
+        """Whether the bus itself wrote the record: more than half of the log, so nothing else is read of it."""
         headers = record.headers
         if len(headers) > _SOURCE_AT and headers[_SOURCE_AT][0] == "ce_source":
-            return headers[_SOURCE_AT][1] == self._source_bytes
-        return next((value for name, value in headers if name == "ce_source"), None) == self._source_bytes
+            return headers[_SOURCE_AT][1] in self._own
+        return next((value for name, value in headers if name == "ce_source"), None) in self._own
 
     def _decide(self, event: Event, at_ms: int, batch: _Batch) -> None:
         """Let the case's workflow decide, and take in what it says. Raises with nothing changed."""
@@ -281,13 +283,13 @@ class Workflows:
 
     def _refuse(self, event: Event, record: Record, refused: Refused, batch: _Batch) -> None:
         """Tell the sender: an agency by its rejected event, another case by a message."""
-        if event.source != self._source:
+        if event.source not in self._own_sources:
             batch.count("rejected")
             batch.outputs += self._reject(record, refused.reasons, batch.now)
             return
-        answer = answer_to(event, refused)
+        answer = answer_to(event, refused) if event.source == self._source else None
         if answer is None:
-            batch.count("stale")  # a timer that fired for a case which has ended meanwhile
+            batch.count("stale")  # a timer, or what was found of its place, for a case which has ended meanwhile
             return
         batch.count("message_refused")
         told = CaseState(

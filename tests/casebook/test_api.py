@@ -22,7 +22,7 @@ from services.casebook.api import casebook_api
 from services.casebook.measuring import measure
 from services.casebook.questions import Questions
 from services.casebook.writer import Writer
-from services.workflows import repair as repair_module
+from services.workflows.repair import opening as repair_module
 from tests.casebook.tables import fill, rows
 from tests.support.logbook import START, Logbook
 
@@ -237,7 +237,7 @@ async def test_a_parked_case_shows_its_error_and_what_waits_behind_it(
     writing: Engine, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logbook = Logbook(CITY)
-    monkeypatch.setattr(repair_module, "_order", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(repair_module, "order", lambda *_, **__: 1 / 0)
     for name in ("parked", "replayed"):
         logbook.say(CITY.citizens_channel, RequestSubmitted(service_code=SERVICE, area=RENON), case=name)
         logbook.say(HOLDER, RequestAcknowledged(), case=name)
@@ -280,7 +280,7 @@ async def test_refusals_and_parked_cases_are_counted_by_cause_and_each_cause_lea
     for code in ("late", "late", "wrong"):
         logbook.refuse_at_the_door(HOLDER, event, [Reason(code, "data.x", "it is wrong", "Correct it.")])
     with monkeypatch.context() as broken:
-        broken.setattr(repair_module, "_order", lambda *_, **__: 1 / 0)
+        broken.setattr(repair_module, "order", lambda *_, **__: 1 / 0)
         for name in ("parked", "parked too"):
             logbook.repair(name, service=SERVICE, area=RENON, steps=3)
     fill(writing, logbook)

@@ -45,7 +45,7 @@ from schemas.values import Money
 from services.casebook.database import writer_engine
 from services.casebook.entry import entry_of
 from services.casebook.projection import apply
-from services.workflows import repair as repair_module
+from services.workflows.repair import opening as repair_module
 from tests.casebook.tables import contents, fill, one_topic_first, rows
 from tests.support.logbook import PERSONAL, Logbook
 
@@ -115,7 +115,7 @@ def test_a_case_tells_what_it_cost_who_had_it_and_by_when(writing: Engine, logbo
     assert (found["estimate_amount"], found["estimate_currency"]) == (DEAR.amount, "IDR")
     assert (found["cost_amount"], found["cost_currency"]) == ("1000", "IDR")
     assert found["parties"].split(",") == sorted({CITIZENS, HOLDER, SECOND, WARD, CITY.approver})
-    assert (found["workflow"], found["agency"], found["opened_by"]) == ("repair@1", SECOND, CITIZENS)
+    assert (found["workflow"], found["agency"], found["opened_by"]) == ("repair@2", SECOND, CITIZENS)
     assert found["opened_at"] == "2026-11-24T08:00:01.000000Z"
     assert found["due_at"] == "2026-12-04T08:30:00.000000Z", "the close of the 8th working day"
     assert found["closed_at"] is not None
@@ -329,7 +329,7 @@ def test_a_parked_case_is_marked_until_its_replay(
         raise ZeroDivisionError("a defect in the workflow")
 
     logbook.say(CITIZENS, REQUEST, case=1)
-    monkeypatch.setattr(repair_module, "_order", defect)
+    monkeypatch.setattr(repair_module, "order", defect)
     failed = logbook.say(HOLDER, RequestAcknowledged(), case=1)
     logbook.say(HOLDER, WorkOrderAccepted(), case=1)
     fill(writing, logbook)
@@ -352,7 +352,7 @@ def test_an_event_that_waited_in_a_parked_case_and_was_then_refused_counts_for_n
     writing: Engine, logbook: Logbook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     logbook.say(CITIZENS, REQUEST, case=1)
-    monkeypatch.setattr(repair_module, "_order", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr(repair_module, "order", lambda *_, **__: 1 / 0)
     logbook.say(HOLDER, RequestAcknowledged(), case=1)
     logbook.say(SECOND, WorkOrderCompleted(), case=1)
     logbook.say(SECOND, WorkOrderStarted(), case=1)

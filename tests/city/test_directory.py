@@ -225,9 +225,9 @@ def test_source_and_agency_are_each_other_s_inverse(city: City) -> None:
 def test_topics_are_the_city_s_and_two_for_each_agency(city: City) -> None:
     topics = city.topics()
 
-    assert topics[:4] == ("city-events", "city-cases", "city-rejected", "city-positions")
+    assert topics[:5] == ("city-events", "city-cases", "city-rejected", "city-positions", "city-places")
     assert {"agency-docks-out", "agency-docks-in", "agency-operations-in"} <= set(topics)
-    assert len(topics) == len(set(topics)) == 4 + 2 * len(city.agencies)
+    assert len(topics) == len(set(topics)) == 5 + 2 * len(city.agencies)
 
 
 def test_bounds_hold_their_edges_and_no_swapped_point(city: City) -> None:

@@ -46,7 +46,7 @@ def test_what_is_no_compose_file_is_seen(tmp_path: Path) -> None:
 
 
 def test_every_process_runs_a_command_that_there_is() -> None:
-    assert {"topics", "gateway", "workflows", "router", "casebook", "console", "adapter"} == set(ours())
+    assert {"topics", "gateway", "workflows", "places", "router", "casebook", "console", "adapter"} == set(ours())
     for name, about in ours().items():
         assert problem_of(about["command"]) is None, f"{name}: {problem_of(about['command'])}"
 

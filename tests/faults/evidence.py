@@ -26,7 +26,7 @@ from bus.kafka import KafkaSettings, TopicReader, partitions_of
 from bus.kafka.lane import Position
 from bus.kafka.topics import position_key
 from bus.records import Record
-from bus.topics import EVENTS, POSITIONS, REJECTED, STAGES, in_topic, out_topic
+from bus.topics import EVENTS, PLACES, POSITIONS, REJECTED, STAGES, in_topic, out_topic
 from deploy.simulation.behaviour import CLOSED
 from deploy.simulation.city import SimulatedCity
 from deploy.simulation.ledger import Ledger
@@ -112,7 +112,7 @@ def read_topics(settings: KafkaSettings, names: list[str]) -> Topics:
 
 def settled(city: SimulatedCity) -> tuple[Topics, list[str]]:
     """The topics, once every stage stands at their end; and a sentence for each that never came there."""
-    names = [EVENTS, REJECTED, POSITIONS]
+    names = [EVENTS, REJECTED, POSITIONS, PLACES]
     names += [name for agency in city.city.agencies for name in (out_topic(agency), in_topic(agency))]
     deadline = time.monotonic() + SETTLE_SECONDS_MAX
     while True:
@@ -128,6 +128,7 @@ def not_at_the_end(topics: Topics, partitions: int) -> Iterator[str]:
     ends = {(record.topic, record.partition): record.offset + 1 for records in topics.values() for record in records}
     for stage in STAGES:
         inputs = [topic for topic in topics if topic.endswith("-out")] if stage == "gateway" else [EVENTS]
+        inputs += [PLACES] if stage == "places" else []
         for number in range(partitions):
             stands = _position(topics, stage, number)
             if stands is None:

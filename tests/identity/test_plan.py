@@ -140,6 +140,7 @@ def test_only_who_writes_the_log_by_its_work_may_write_it(agencies: set[str]) ->
     assert {grant.user for grant in found if grant.name == EVENTS and grant.operation == "write"} == {
         "gateway.1",
         "workflows.1",
+        "places.1",
     }
     assert {grant.user for grant in found if grant.name.endswith("-out") and grant.operation == "write"} <= (
         {f"agency-{agency}.1" for agency in agencies} | {"operator.1"}

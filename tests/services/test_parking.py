@@ -13,11 +13,11 @@ from schemas.identifiers import derived_id
 from schemas.types.cases import CaseParked, ReplayRequested, TimerFired
 from schemas.types.requests import RequestAcknowledged, RequestClosed, RequestSubmitted, RequestWithdrawn
 from schemas.types.workorders import WorkOrderAccepted, WorkOrderIssued, WorkOrderStarted
-from services.workflows import repair as repair_module
 from services.workflows.catalogue import WORKFLOWS
 from services.workflows.definition import CLOSED
 from services.workflows.logic import Workflows
 from services.workflows.memory import Memory
+from services.workflows.repair import opening as repair_module
 from tests.services.test_repair import AREA, CITIZENS, CITY, FIRST, SERVICE
 from tests.support.matter import Matter
 
@@ -36,7 +36,7 @@ def defect(*_: Any, **__: Any) -> Any:
 @pytest.fixture
 def broken(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """Ordering work fails, until the fixture's patch is undone."""
-    monkeypatch.setattr(repair_module, "_order", defect)
+    monkeypatch.setattr(repair_module, "order", defect)
     return monkeypatch
 
 
@@ -189,7 +189,7 @@ def test_what_parks_a_case_does_not_tell_what_a_person_sent(matter: Matter, monk
     def broken(*_: Any, **__: Any) -> Any:
         return RequestSubmitted.model_validate({"service_code": SERVICE, "area": AREA, "reporter": {"name": ["Ana"]}})
 
-    monkeypatch.setattr(repair_module, "_order", broken)
+    monkeypatch.setattr(repair_module, "order", broken)
     matter.say(FIRST, RequestAcknowledged())
     error = matter.said(CaseParked).error
     assert "reporter.name" in error, "the error does not say where"

@@ -26,7 +26,6 @@ from schemas.types.requests import (
     RequestClosed,
     RequestCommented,
     RequestForwarded,
-    RequestMerged,
     RequestRated,
     RequestReopened,
     RequestResolved,
@@ -105,7 +104,7 @@ def test_each_consequence_names_its_cause_its_case_and_its_place(matter: Matter)
     assert {event.correlationid for event in matter.events()} == {forwarded.causationid}
     assert assigned.causationid != forwarded.causationid
     assert {event.jurisdiction for event in matter.events()} == {AREA}
-    assert {event.workflowversion for event in matter.events()} == {"repair@1"}
+    assert {event.workflowversion for event in matter.events()} == {"repair@2"}
     assert len({event.id for event in matter.events()}) == 3
 
 
@@ -246,13 +245,6 @@ def test_whoever_is_asked_for_a_decision_hears_that_the_case_ended_without_it(ma
     parties = tuple(event.parties.split(",")) if event.parties else ()
     heard = CITY.recipients(event.type, event.jurisdiction, event.recipient, parties, None)
     assert {waits_for, FIRST, CITIZENS} <= set(heard)
-
-
-def test_a_merged_request_ends_and_says_where_it_goes_on(matter: Matter) -> None:
-    other = "0198c1a6-7d3a-7000-8000-000000000001"
-    matter.say(CITIZENS, RequestMerged(into=other))
-    assert matter.said(RequestClosed).outcome == "merged"
-    assert other in str(matter.said(RequestClosed).reason)
 
 
 def test_an_agency_may_say_whose_matter_it_is(matter: Matter) -> None:

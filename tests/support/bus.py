@@ -1,4 +1,4 @@
-"""A whole small city's bus for one test: its topics made anew, its three stages in this process."""
+"""A whole small city's bus for one test: its topics made anew, its stages in this process."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from bus.city.load import city_path
 from bus.kafka import KafkaSettings, Output, Stage, TopicReader, TransactionalProducer, ensure_topics, partitions_of
 from bus.logic import Logic
 from bus.records import Record
-from bus.topics import EVENTS, OUTBOXES_PATTERN, in_topic, out_topic
+from bus.topics import EVENTS, OUTBOXES_PATTERN, PLACES, in_topic, out_topic
 from schemas.envelope import Event
 from services.gateway.logic import Gateway
+from services.places.logic import Places
 from services.router.logic import Router
 from services.workflows.catalogue import WORKFLOWS
 from services.workflows.logic import Workflows
@@ -47,12 +48,13 @@ class SmallBus:
 
     @asynccontextmanager
     async def running(self, *names: str) -> AsyncIterator[dict[str, Stage]]:
-        """The stages of these names (all three where none is given), until the block ends."""
+        """The stages of these names (all of them where none is given), until the block ends."""
         city, partitions = self.city, self.settings.partitions
         logics: dict[str, Callable[[int], Logic]] = {
             "gateway": lambda number: Gateway(number, city=city, partitions=partitions, remember_seconds=3600),
             "workflows": lambda number: Workflows(number, city=city, workflows=WORKFLOWS),
             "router": lambda number: Router(number, city=city),
+            "places": lambda number: Places(number, city=city, partitions=partitions),
         }
         stages = {
             name: Stage(
@@ -60,7 +62,7 @@ class SmallBus:
                 kafka=self.settings,
                 logic=logics[name],
                 pattern=OUTBOXES_PATTERN if name == "gateway" else None,
-                topics=() if name == "gateway" else (EVENTS,),
+                topics={"gateway": (), "places": (EVENTS, PLACES)}.get(name, (EVENTS,)),
             )
             for name in names or logics
         }

@@ -15,7 +15,7 @@ from services.workflows.svg import svg
 from tests.cli.command import run, said
 
 PAGES = Path(__file__).parents[2] / "docs" / "reference" / "workflows"
-REPAIR = WORKFLOWS["repair@1"]
+REPAIR = WORKFLOWS["repair@2"]
 
 
 def test_the_diagram_has_every_arrow_that_is_declared_and_no_other() -> None:

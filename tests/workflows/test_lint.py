@@ -57,7 +57,7 @@ def test_a_role_that_nobody_holds_and_an_escalation_to_nobody_are_found() -> Non
         **{name: getattr(city, name) for name in City.model_fields if name != "agencies"},
         agencies={**city.agencies, mute.id: mute},
     )
-    found = [finding for finding in lint([WORKFLOWS["repair@1"]], changed) if finding.rule == "role_unheld"]
+    found = [finding for finding in lint([WORKFLOWS["repair@2"]], changed) if finding.rule == "role_unheld"]
     assert {finding.where.split()[1] for finding in found} >= {"holder", "executor"}
     assert f"the escalation ends with {mute.id}" in str(found[0])
 
@@ -73,7 +73,7 @@ def test_an_event_that_no_workflow_takes_is_told() -> None:
 def test_every_transition_that_is_taken_was_declared_and_every_timer_that_runs_was_read(
     acts: list[tuple[str, EventData, int]],
 ) -> None:
-    machine = machine_of(WORKFLOWS["repair@1"])
+    machine = machine_of(WORKFLOWS["repair@2"])
     running = machine.timers_in()
     declared = {(arrow.source, arrow.target) for arrow in machine.arrows}
     matter = Matter(CITY)
@@ -96,5 +96,5 @@ def test_the_command_says_what_it_found_and_its_exit_code_whether_it_is_wrong() 
 
 
 def test_an_unknown_workflow_is_told_with_those_that_there_are() -> None:
-    with pytest.raises(Misconfigured, match=r'there is no workflow "repiar"\. Known: repair@1'):
+    with pytest.raises(Misconfigured, match=r'there is no workflow "repiar"\. Known: repair@2'):
         raise run("workflow", "lint", "repiar").exception or AssertionError

@@ -19,7 +19,7 @@ from tests.cli.command import found as answer
 from tests.cli.command import run, said
 
 CITY = load_city(city_path("denpasar"))
-REPAIR = WORKFLOWS["repair@1"]
+REPAIR = WORKFLOWS["repair@2"]
 RECORDS = log(CITY, 20)
 
 
@@ -117,7 +117,7 @@ def test_the_command_plays_a_changed_file_and_tells_a_workflow_that_raises(tmp_p
     found = answer("workflow", "simulate", "repair", "--with", str(file))
     assert found["counts"] == {"agencies": 20, "stuck": 20}
     assert "not thought through" in found["differences"][0]["why"]
-    assert "0 cases would have gone otherwise" in said("workflow", "simulate", "repair@1", "--since", "2026-01-01")
+    assert "0 cases would have gone otherwise" in said("workflow", "simulate", "repair@2", "--since", "2026-01-01")
 
 
 @pytest.mark.usefixtures("recorded")

@@ -92,7 +92,7 @@ def _flow(parts: Parts) -> dict[str, Any]:
 
 async def _waiting(parts: Parts, patience_seconds: float) -> dict[str, Any]:
     look = await parts.waiting.look(patience_seconds=patience_seconds)
-    own = ("gateway", "workflows", "router", "casebook")
+    own = ("gateway", "workflows", "router", "places", "casebook")
     shown = [row for row in look.processes if row["process"] in own or row["lag_records"]]
     return {"look": look, "processes": shown, "quiet": len(look.processes) - len(shown), "slow_seconds": SLOW_SECONDS}
 

@@ -1,0 +1,1 @@
+"""Finds requests and works at one place, across cases. See `logic.py`."""
