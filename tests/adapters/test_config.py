@@ -100,6 +100,39 @@ def test_a_weak_signing_secret_is_refused(tmp_path: Path, secret: str, sentence:
         load(tmp_path, GOOD + f'[agency.webhook]\nurl = "https://a.example/e"\nsecret = "{secret}"\n')
 
 
+def test_secrets_come_from_the_environment_or_from_files_and_are_never_shown(tmp_path: Path) -> None:
+    secret, token = "a-secret-that-is-long-enough-too", "a-token-that-is-long-enough"
+    (tmp_path / "secret.txt").write_text(f"{secret}\n", encoding="utf-8")
+    (tmp_path / "adapter.toml").write_text(
+        """
+[adapter]
+name = "works"
+[[agency]]
+id = "public-works"
+token_env = "WORKS_TOKEN"
+  [agency.webhook]
+  url = "https://works.example/events"
+  secret_file = "secret.txt"
+  [[agency.source]]
+  kind = "http"
+  name = "orders"
+  mapping = "mapping.toml"
+  secret_file = "secret.txt"
+""",
+        encoding="utf-8",
+    )
+    config = AdapterConfig.load(tmp_path / "adapter.toml", {"WORKS_TOKEN": token})
+    (agency,) = config.agencies
+    assert agency.webhook is not None
+    assert (agency.token, agency.webhook.key) == (token, secret.encode())
+    for shown in (repr(config), str(config), repr(agency.sources)):
+        assert token not in shown
+        assert secret not in shown
+    with pytest.raises(Misconfigured) as caught:
+        AdapterConfig.load(tmp_path / "adapter.toml", {"WORKS_TOKEN": "short-one"})
+    assert "short-one" not in str(caught.value)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match=r"nowhere\.toml: No such file"):
         AdapterConfig.load(tmp_path / "nowhere.toml", {})

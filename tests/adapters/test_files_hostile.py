@@ -99,6 +99,19 @@ async def test_a_quote_that_another_rows_quote_would_close_costs_one_row(folder:
     assert [(error[0], error[2]) for error in folder.errors()] == [("3", rows[1])]
 
 
+@pytest.mark.parametrize(
+    "ragged", ["R-00002,drain,51.71.01.1005", "R-00002,drain,51.71.01.1005,a,b", "R-00002", "R-00002,,,,,,,,x"]
+)
+async def test_a_row_with_too_few_or_too_many_cells_costs_itself_and_is_told_how_many(
+    folder: Folder, ragged: str
+) -> None:
+    await folder.read("requests.csv", f"{HEADER}\n{row(1)}\n{ragged}\n{row(3)},\n{row(4)}\n")
+    assert len(await folder.stored()) == 3, "empty cells at the end say nothing"
+    ((number, reasons, *cells),) = folder.errors()
+    assert (number, cells) == ("3", ragged.split(","))
+    assert f"the row has {ragged.count(',') + 1} cells, and the header 4 columns" in reasons
+
+
 async def test_a_cell_may_hold_lines_delimiters_and_quotes(folder: Folder) -> None:
     cell = '"a, ""b""\nc"'
     await folder.read("requests.csv", f"{HEADER}\n{row(1, cell)}\n{row(2)}\n")

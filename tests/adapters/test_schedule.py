@@ -96,6 +96,37 @@ def test_a_system_that_is_away_is_asked_one_call_at_a_time_and_nothing_is_parked
     assert 600 / 8 <= asked <= 600 / 4 + 20, "a pause of 4 to 8 seconds, at last"
 
 
+def test_a_system_that_is_away_for_a_day_parks_nothing_and_gets_all_in_order_in_the_end() -> None:
+    """By the settings that an adapter has where nothing is stated."""
+    lines = schedule()
+    waiting = {f"c{case}": [event(case * 10 + number, f"c{case}") for number in range(1, 4)] for case in range(5)}
+    lines.offer([one for events in waiting.values() for one in events], 0.0)
+    now, asked, taken = 0.0, 0, []
+    marks: list[Mark] = []
+    while any(waiting.values()):
+        assert now < 2 * 86_400
+        for case, after in lines.wanted(now):
+            more = [one for one in waiting[case] if one.id > after]
+            lines.refill(case, more, partial=False, now=now)
+        found = lines.next(now)
+        if found is None:
+            now = max(now + 0.5, lines.next_at() or 0.0)
+            continue
+        asked += 1
+        back = now >= 86_400
+        marks.append(lines.settle(found, DELIVERED if back else AWAY, now))
+        if back:
+            taken.append(found.id)
+            waiting[found.subject] = [one for one in waiting[found.subject] if one.id != found.id]
+    assert {mark.state for mark in marks} == {"waiting", "delivered"}
+    assert sorted(taken) == [case * 10 + number for case in range(5) for number in range(1, 4)]
+    assert all(
+        [id for id in taken if id // 10 == case] == sorted(id for id in taken if id // 10 == case) for case in range(5)
+    )
+    assert now < 86_400 + 1200, "within minutes"
+    assert asked < 20_000, "a system that is away is not worn out by asking"
+
+
 def test_when_the_system_is_back_all_go_on_at_once() -> None:
     lines = schedule(retry_seconds_first=100.0, retry_seconds_max=1000.0, probe_seconds_max=10.0)
     lines.offer([event(n, f"c{n}") for n in range(20)], 0.0)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import random
+import resource
 import signal
 import sqlite3
 import time
@@ -145,8 +146,8 @@ async def test_bad_weather_for_as_long_as_you_like(
     await through_weather(tmp_path, kafka, settings, pytestconfig.getoption("--seed"), max(60.0, minutes * 60))
 
 
-async def bus_away(folder: Path, kafka: LocalKafka, settings: KafkaSettings, system: System, events: int) -> None:
-    """The broker stops, `events` are posted and answered 202, the broker comes back."""
+async def bus_away(folder: Path, kafka: LocalKafka, settings: KafkaSettings, system: System, events: int) -> float:
+    """The broker stops, `events` are posted and answered 202, it comes back. Gives how many left in a second."""
     adapter = AdapterProcess(folder, kafka, system.url)
     await adapter.start()
     try:
@@ -167,6 +168,7 @@ async def bus_away(folder: Path, kafka: LocalKafka, settings: KafkaSettings, sys
                         assert answer.status == 202, await answer.text()
         finally:
             kafka.start()
+        rate = await left_in_a_second(adapter, events)
         seen = 0
         async with asyncio.timeout(120 + events / 500):
             while seen < events:
@@ -177,8 +179,24 @@ async def bus_away(folder: Path, kafka: LocalKafka, settings: KafkaSettings, sys
                 seen = len(out)
         assert len(set(out)) == len(out) == events
         assert in_order(out)
+        return rate
     finally:
         await adapter.end(signal.SIGKILL)
+
+
+async def left_in_a_second(adapter: AdapterProcess, events: int) -> float:
+    """By the adapter's own count, from the first that left to the last."""
+    began: tuple[float, float] | None = None
+    async with httpx.AsyncClient() as client, asyncio.timeout(120 + events / 500):
+        while True:
+            lines = (await client.get(f"{adapter.url}/metrics")).text.splitlines()
+            depth = next(float(line.split()[-1]) for line in lines if line.startswith("subak_outbox_depth{"))
+            now = time.monotonic()
+            if began is None and depth < events:
+                began = (now, depth)
+            if depth == 0 and began is not None:
+                return began[1] / max(now - began[0], 0.001)
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.kafka
@@ -194,7 +212,9 @@ async def test_what_waits_while_the_bus_is_away_leaves_in_order_and_once(
 async def test_a_days_events_wait_on_disk_and_leave_in_order(
     tmp_path: Path, kafka: LocalKafka, settings: KafkaSettings, system: System
 ) -> None:
-    await bus_away(tmp_path, kafka, settings, system, 100_000)
+    rate = await bus_away(tmp_path, kafka, settings, system, 100_000)
+    print(f"100,000 events that waited left at {rate:,.0f}/s")
+    assert rate > 2000
 
 
 def request(number: int) -> dict[str, Any]:
@@ -304,3 +324,30 @@ async def test_a_thousand_slow_connections_keep_nobody_out_and_are_closed(
                     assert await reader.read(100) == b""
                 writer.close()
         assert len(connections.BoundedProtocol.waiting) <= 1
+
+
+@pytest.mark.slow
+async def test_ten_thousand_slow_connections_keep_nobody_out(tmp_path: Path) -> None:
+    """With the bound that every process has. Half of them say nothing, half a header that never ends."""
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors < 12_000:
+        pytest.skip(f"10,000 connections need more than the {descriptors} descriptors that this process may have")
+    async with SmallAdapter.opened(tmp_path) as adapter, adapter.served() as client:
+        host, port = client.base_url.host, client.base_url.port
+        slow = []
+        slowest = 0.0
+        try:
+            for number in range(10_000):
+                _, writer = await asyncio.open_connection(host, port)
+                writer.write(b"" if number % 2 else b"POST /agencies/communications/events HTTP/1.1\r\nHost: x\r\nX-Sl")
+                slow.append(writer)
+                if number % 500 == 499:
+                    began = time.monotonic()
+                    answer = await client.post("/agencies/communications/events", json=request(number))
+                    slowest = max(slowest, time.monotonic() - began)
+                    assert answer.status_code == 202
+            assert len(connections.BoundedProtocol.waiting) <= connections.CONNECTIONS_MAX
+            assert slowest < 5.0
+        finally:
+            for writer in slow:
+                writer.transport.abort()
