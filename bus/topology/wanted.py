@@ -67,7 +67,8 @@ def _rights(identity: str, agencies: list[str]) -> Iterator[_Right]:
             yield from _topics("write", EVENTS, CASES, REJECTED, *map(in_topic, agencies))
         case "router":
             yield from _stage(identity)
-            yield from _topics("read", EVENTS)
+            # Beside the log: what it must know to bring an agency what it has missed (`bus/catching_up.py`).
+            yield from _topics("read", EVENTS, CASES, *map(in_topic, agencies))
             yield from _topics("write", REJECTED, *map(in_topic, agencies))
         case "places":
             yield from _stage(identity)

@@ -29,7 +29,18 @@ EXTRA_OF = {
 
 COMMANDS = {
     "Start": ("demo", "up", "run", "topics", "topology", "agency"),
-    "Look and repair": ("case", "trace", "doctor", "lag", "reconcile", "tail", "rejected", "parked", "settings"),
+    "Look and repair": (
+        "case",
+        "trace",
+        "doctor",
+        "lag",
+        "reconcile",
+        "tail",
+        "route",
+        "rejected",
+        "parked",
+        "settings",
+    ),
     "Build": ("schemas", "city", "workflow", "new", "adapter"),
 }
 """In the order of `subak --help`. Each is a module of `services.cli`: its group `app`, or the function of its name."""

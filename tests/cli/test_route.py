@@ -1,0 +1,110 @@
+"""`subak route explain` says who hears of an event, who not and why: the same that the router does."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from bus.city import city_path, load_city
+from bus.explaining import explain
+from bus.hearing import heard_by
+from schemas.envelope import Event
+from schemas.failures import Unprocessable
+from schemas.registry import registry
+from services.cli.route import app
+from tests.city.control import changed_harbour, harbour
+
+DENPASAR = load_city(city_path("denpasar"))
+TYPES = sorted(known.name for known in registry)
+
+
+@given(st.data())
+def test_who_hears_in_the_explanation_hears_from_the_router(data: st.DataObject) -> None:
+    city = data.draw(st.sampled_from([harbour(), DENPASAR]))
+    agencies = st.sampled_from(sorted(city.agencies))
+    parties = data.draw(st.lists(agencies, max_size=3, unique=True))
+    event = Event(
+        id="e-1",
+        type=data.draw(st.sampled_from(TYPES)),
+        source=city.source_of(data.draw(agencies | st.just("workflows"))),
+        subject="c-1",
+        time="2026-11-24T08:00:00Z",
+        data=json.dumps({"service_code": data.draw(st.sampled_from([*sorted(city.services), "none"]))}).encode(),
+        jurisdiction=data.draw(st.none() | st.sampled_from([*sorted(city.areas), "nowhere"])),
+        recipient=data.draw(st.none() | agencies),
+        parties=",".join(parties) or None,
+        history=data.draw(st.none() | st.just("old")),
+    )
+    verdicts = explain(city, event)
+    assert tuple(sorted(one.agency for one in verdicts if one.hears)) == heard_by(city, event).agencies
+    assert all(one.grounds for one in verdicts)
+    assert all({ground.takes for ground in one.grounds} == {one.hears} for one in verdicts)
+
+
+def explained(file: Path, city: Path | str, *more: str) -> dict[str, Any]:
+    result = CliRunner().invoke(app, ["explain", str(file), "--city", str(city), "--json", *more])
+    assert result.exit_code == 0, result.output
+    found: dict[str, Any] = json.loads(result.output)
+    return found
+
+
+def written(folder: Path, **told: object) -> Path:
+    file = folder / "event.json"
+    file.write_text(json.dumps({"type": "subak.request.submitted.v1", **told}), encoding="utf-8")
+    return file
+
+
+def test_a_file_is_explained_without_a_bus(tmp_path: Path) -> None:
+    when = "when = 'service != \"lamp\" || int(data.description) > 5'"
+    text = f'areas = ["h-2"]\n[[agency.subscribes]]\ntypes = ["subak.request.*"]\nrelation = "all"\n{when}'
+    city = changed_harbour(tmp_path, ("agencies.toml", 'areas = ["h-2"]', text))
+    file = written(tmp_path, source="desk", jurisdiction="h-1", data={"service_code": "lamp", "description": "dark"})
+    found = explained(file, city)
+    grounds = {one["agency"]: one["grounds"] for one in found["agencies"]}
+    assert found["hears"] == ["archive"]
+    assert grounds["desk"] == [
+        {"takes": False, "subscription": None, "says": "the agency said so itself", "failed": False}
+    ]
+    assert grounds["docks"][0]["says"] == "it is about other services: quay"
+    (failed,) = grounds["ferry"]
+    assert failed["failed"]
+    assert "cannot say" in failed["says"]
+    assert failed["subscription"] == 'agency "ferry".subscribes[0]'
+    assert grounds["diver"][0]["says"] == "none of its subscriptions is about this type"
+    archive = next(one for one in found["agencies"] if one["agency"] == "archive")
+    assert archive["reads"] == []
+    assert "reporter.phone" in archive["withheld"]
+
+
+def test_the_table_says_the_same_in_words(tmp_path: Path) -> None:
+    file = written(tmp_path, source="desk", jurisdiction="h-1", data={"service_code": "quay"})
+    city = changed_harbour(tmp_path)
+    result = CliRunner().invoke(app, ["explain", str(file), "--city", str(city)], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.output
+    for words in ("docks", "its areas hold h-1", "the agency said so itself", "left out", "(--all)"):
+        assert words in result.output, words
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("no json", "is not JSON"),
+        ("[]", "tells no event"),
+        ('{"type":"subak.request.submited.v1"}', "subak.request.submitted.v1"),
+        ('{"type":"subak.request.submitted.v1","jurisdction":"h-1"}', "jurisdiction"),
+        ('{"type":"subak.request.submitted.v1","jurisdiction":"h-9"}', "has no area h-9"),
+        ('{"type":"subak.request.submitted.v1","recipient":7}', "must be a text"),
+    ],
+)
+def test_a_file_that_tells_no_event_is_refused_in_words(tmp_path: Path, text: str, said: str) -> None:
+    file = tmp_path / "event.json"
+    file.write_text(text, encoding="utf-8")
+    result = CliRunner().invoke(app, ["explain", str(file), "--city", str(changed_harbour(tmp_path))])
+    assert isinstance(result.exception, Unprocessable)
+    assert said in str(result.exception)
