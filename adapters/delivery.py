@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 
 from adapters.outcome import Outcome
 from adapters.schedule import Schedule, ScheduleSettings
-from bus import metrics
+from bus import metrics, tracing
 from bus.backoff import Backoff
 from bus.inbox import Arrived, Inbox, Mark
 from bus.inbox.rows import replay_rows
@@ -215,7 +215,8 @@ class Delivery:
     async def _call(self, event: Arrived) -> None:
         began = time.perf_counter()
         try:
-            outcome = await self._target.call(event)
+            with tracing.delivering(self.agency, event.attributes):
+                outcome = await self._target.call(event)
         except Exception as error:
             log.exception("delivery_failed", agency=self.agency, event_id=event.event_id)
             outcome = Outcome("away", f"the adapter itself failed: {error!r}")

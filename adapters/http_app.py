@@ -17,7 +17,7 @@ from urllib.parse import parse_qs
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bus import metrics
+from bus import metrics, tracing
 from bus.database import DiskFull
 from bus.logs import get_logger
 from schemas.failures import Reason, Refused, Retryable
@@ -176,7 +176,8 @@ class HttpApp:
             asked.receive = receive
         elif scope["method"] == "POST":
             asked.body = await read_body(headers, receive)
-        return await route.handle(asked)
+        with tracing.request(route.method, route.first, agency, headers.get(b"traceparent")):
+            return await route.handle(asked)
 
     def _check_token(self, agency: str, authorization: bytes) -> bool:
         """Whether the token given reads the ledger only."""

@@ -20,6 +20,7 @@ import aiohttp
 from adapters.config import Webhook
 from adapters.outcome import Outcome, judge
 from adapters.reach import AddressRefused, Reach
+from bus import tracing
 from bus.inbox import Arrived
 from schemas.failures import Misconfigured
 from schemas.structured import STRUCTURED_CONTENT_TYPE
@@ -65,7 +66,7 @@ class WebhookTarget:
     async def call(self, event: Arrived) -> Outcome:
         """POST the event; never raises for what the system or the network does."""
         body = event.body
-        headers = signed_headers(self._webhook.key, event.event_id, int(self._clock()), body)
+        headers = signed_headers(self._webhook.key, event.event_id, int(self._clock()), body) | tracing.outgoing()
         try:
             async with self._session.post(
                 self._webhook.url, data=body, headers=headers, allow_redirects=False, timeout=self._timeout

@@ -83,6 +83,12 @@ class Settings(BaseSettings):
     """Records in one transaction of a stage. More is faster; an abort repeats at most this many."""
     remember_ids_seconds: float = Field(default=86_400, ge=60)
     """How long the gateway remembers event ids to drop what is sent twice."""
+    otlp_endpoint: str = Field(default="", pattern=r"^(https?://[^\s/]+/?)?$")
+    """Where traces go: a collector of OpenTelemetry's (OTLP over HTTP), as http://host:4318; needs the extra `otel`.
+    Empty: none are made."""
+    trace_share: float = Field(default=1.0, ge=0, le=1)
+    """Of the journeys that begin here, how many are traced, from 0 to 1. Those that began elsewhere are as they were
+    told."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     """What to log."""
     log_format: Literal["json", "console"] = "json"

@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from bus import metrics
+from bus import metrics, tracing
 from bus.cases import KnownCases, Learned, store_cases
 from bus.database import Database
 from bus.inbox.rows import (
@@ -118,7 +118,10 @@ class Inbox:
             store_positions(connection, positions)
             return new, learned
 
+        began = time.perf_counter()
         new, learned = await self.database.run(unit)
+        if tracing.is_on():
+            tracing.handled("inbox", records, time.perf_counter() - began)
         self._cases.remember(learned)
         self._count(rows, new)
         self._observe(events, now)

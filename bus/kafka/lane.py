@@ -22,7 +22,7 @@ from typing import Protocol
 
 import msgspec
 
-from bus import metrics
+from bus import metrics, tracing
 from bus.kafka.errors import BrokerUnavailable, Fenced
 from bus.kafka.offsets import committed
 from bus.kafka.pace import Lateness
@@ -383,4 +383,7 @@ class Lane:
         self._in_hand = None
         self._positions, self._transaction = positions, transaction
         self.last_progress = self._committed_at = time.monotonic()
-        self._counts.committed(records, decided, time.perf_counter() - began, self._clock().timestamp())
+        took = time.perf_counter() - began
+        self._counts.committed(records, decided, took, self._clock().timestamp())
+        if tracing.is_on():
+            tracing.handled(self.stage, records, took)

@@ -15,7 +15,7 @@ from functools import partial
 
 from sqlalchemy import Connection, bindparam, delete, func, select, text
 
-from bus import metrics
+from bus import metrics, tracing
 from bus.agency_tables import OUTBOX_SEQUENCE, outbox, outbox_positions
 from bus.cases import KnownCases, Learned, store_cases
 from bus.database import Database
@@ -90,6 +90,12 @@ class Outbox:
                 f"{self.waiting.total()} events wait for Kafka, and the outbox may hold {self._rows_max}: the bus is "
                 "away. Send again later."
             )
+        if not tracing.is_on():
+            return await self._add(agency, events)
+        with tracing.storing(agency, events) as traced:
+            return await self._add(agency, traced)
+
+    async def _add(self, agency: str, events: Sequence[Event]) -> list[Receipt]:
         done: asyncio.Future[list[Receipt]] = asyncio.get_running_loop().create_future()
         self._pending.append((Submission(agency, tuple(events), self._clock()), done))
         if self._flushing is None or self._flushing.done():

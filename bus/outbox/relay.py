@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from sqlalchemy import Connection, select
 
-from bus import metrics
+from bus import metrics, tracing
 from bus.agency_tables import outbox, outbox_positions
 from bus.backoff import Backoff
 from bus.kafka import Fenced, KafkaSettings, Lateness, NotAllowed, TransactionalProducer, committed, ends
@@ -163,7 +163,10 @@ class Relay:
         assert self._producer is not None
         position = rows[-1].id + 1 if rows else self._position
         outputs = [self._output(row) for row in rows]
+        began = time.perf_counter()
         await self._producer.commit(outputs, {(self._topic, 0): position}, self._group)
+        if tracing.is_on():
+            tracing.relayed(self.agency, [row.attributes for row in rows], time.perf_counter() - began)
         self._position, self._moved, self._committed_at = position, True, self._clock()
         self._batched_at = time.monotonic()
         self._outbox.relayed(self.agency, len(rows))

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from bus import metrics
+from bus import metrics, tracing
 from bus.kafka import KafkaSettings, TopicReader, partitions_of
 from bus.kafka.topics import require_topics
 from bus.logs import get_logger
@@ -183,7 +183,10 @@ class Following:
         if taken is None:
             return
         self._positions.update(taken.positions)
-        metrics.casebook_batch_seconds.observe(time.monotonic() - began)
+        took = time.monotonic() - began
+        metrics.casebook_batch_seconds.observe(took)
+        if tracing.is_on():
+            tracing.handled(NAME, records, took)
         metrics.casebook_events.labels("taken").inc(taken.entries)
         metrics.casebook_events.labels("rejection").inc(taken.rejections)
         if taken.unreadable:

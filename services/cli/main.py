@@ -23,6 +23,7 @@ EXTRA_OF = {
     "python_calamine": "adapters",
     "pyproj": "adapters",
     "obstore": "adapters",
+    "opentelemetry": "otel",
 }
 """What only some need → the extra that brings it."""
 

@@ -22,6 +22,7 @@ def run(name: str, process: Process) -> None:
     from bus.logs import configure_logs
     from bus.process import run_process
     from bus.settings import read_settings
+    from bus.tracing import exported
 
     settings = read_settings()
     configure_logs(settings.log_level, settings.log_format, process=name)
@@ -33,7 +34,9 @@ def run(name: str, process: Process) -> None:
         async with certificates_watched(settings.kafka):
             await process(settings, stopping)
 
-    raise typer.Exit(run_process(watched))
+    with exported(settings.otlp_endpoint, process=name, share=settings.trace_share):
+        code = run_process(watched)
+    raise typer.Exit(code)
 
 
 def at_local_bus(settings: Settings) -> Settings:
