@@ -1,6 +1,7 @@
 """What outbox and inbox hold, by day: what `subak reconcile` compares with Kafka. Counted from the rows themselves.
 
 GET /agencies/<id>/ledger?until=&zone=                        tallies, a day and a sender each
+GET /agencies/<id>/ledger/deliveries?event=<source> <id>&...  what became of these events in the inbox
 GET /agencies/<id>/ledger/<outbox|inbox>?after=&until=&zone=&day=&sender=   the events themselves, a page at a time
 
 Rows are read in pages, so that a large outbox holds nobody up. An inbox row whose content is forgotten has no day any
@@ -17,7 +18,7 @@ from urllib.parse import parse_qs
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, and_, or_, select
 
 from adapters.http_app import Answer, Answered, Asked, Route, answer, refusal
 from bus.agency_tables import inbox, inbox_positions, outbox, outbox_positions
@@ -32,6 +33,22 @@ PAGE_ROWS = 5000
 
 ENTRIES_MAX = 2000
 """Events named in one answer."""
+
+
+DELIVERIES_MAX = 50
+"""Events asked for at once."""
+
+LEDGERS = "Ask for outbox, inbox or deliveries."
+
+_DELIVERIES = select(
+    inbox.c.source,
+    inbox.c.event_id,
+    inbox.c.state,
+    inbox.c.reason,
+    inbox.c.received_at,
+    inbox.c.delivered_at,
+    inbox.c.parked_at,
+)
 
 
 class _Stamps(msgspec.Struct):
@@ -124,12 +141,14 @@ class Ledger:
 
     async def get_entries(self, asked: Asked) -> Answer:
         """Which events there are of one day, oldest first; `next` is where to go on, null at the end."""
+        if asked.id == "deliveries":
+            return await self._deliveries(asked)
         days = _days(asked)
         query = parse_qs(asked.query.decode("latin-1"))
         day, sender = query.get("day", [""])[-1], query.get("sender", [""])[-1]
         reads = {"outbox": self._outbox_rows, "inbox": self._inbox_rows}.get(asked.id)
         if reads is None:
-            reason = Reason("not_found", "path", f"there is no ledger {asked.id[:50]!r}", "Ask for outbox or inbox.")
+            reason = Reason("not_found", "path", f"there is no ledger {asked.id[:50]!r}", LEDGERS)
             return refusal(404, reason)
         entries: list[dict[str, Any]] = []
         following: int | None = None
@@ -142,6 +161,23 @@ class Ledger:
             if len(entries) >= ENTRIES_MAX:
                 return answer(200, {"entries": entries, "next": following})
         return answer(200, {"entries": entries, "next": None})
+
+    async def _deliveries(self, asked: Asked) -> Answer:
+        """The state of each event that is asked for and was received: where the bus asks whether all have it."""
+        wanted = [tuple(one.partition(" ")[::2]) for one in parse_qs(asked.query.decode("latin-1")).get("event", [])]
+        if not 0 < len(wanted) <= DELIVERIES_MAX:
+            fix = f"Send event=<source> <id>, 1 to {DELIVERIES_MAX} times."
+            return refusal(400, Reason("malformed", "event", f"{len(wanted)} events are asked for", fix))
+
+        def unit(connection: Connection) -> list[dict[str, Any]]:
+            these = [and_(inbox.c.source == source, inbox.c.event_id == id) for source, id in wanted]
+            found = connection.execute(_DELIVERIES.where(inbox.c.agency == asked.agency, or_(*these)))
+            return [
+                {"source": row.source, "id": row.event_id, "state": row.state, "at": _utc(row), "reason": row.reason}
+                for row in found
+            ]
+
+        return answer(200, {"events": await self._database.run(unit)})
 
     async def _pages(
         self, read: Callable[[Connection, str, int], Sequence[Row]], agency: str, after: int
@@ -193,6 +229,12 @@ def _positions(connection: Connection, agency: str) -> dict[str, int]:
     positions = select(inbox_positions.c.partition, inbox_positions.c.next_offset)
     rows = connection.execute(positions.where(inbox_positions.c.topic == in_topic(agency)))
     return {str(number): offset for number, offset in rows}
+
+
+def _utc(row: Any) -> str:
+    """Since when an inbox row is in its state."""
+    at = {"delivered": row.delivered_at, "parked": row.parked_at}.get(row.state) or row.received_at
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds")
 
 
 def _moment(attributes: str | None) -> str | None:

@@ -2,8 +2,8 @@
 
 `stored` and `relayed` the adapter knows by itself, and a rejection comes back to its inbox. That the bus took an event
 stands in the city's log, which an agency may not read: where adapter.toml names the casebook, it is asked, and says
-when the log took the event; which agencies hear of it follows from the directory. A casebook that does not answer
-costs the sender nothing but that.
+when the log took the event and, where it can, which agencies have applied it; which must hear of it follows from the
+directory. A casebook that does not answer costs the sender nothing but that.
 """
 
 from __future__ import annotations
@@ -55,7 +55,19 @@ class CasebookReader:
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             log.warning("casebook_did_not_answer", error=f"{type(error).__name__}: {error}"[:300])
             return None
-        return self._told(found[0]) if found else None
+        return self._told(found[0]) | await self._applied(source, event_id) if found else None
+
+    async def _applied(self, source: str, event_id: str) -> dict[str, Any]:
+        """Which agencies have applied the event, as far as the casebook can tell; nothing where it cannot."""
+        try:
+            answer = await self._client.get(f"{self._url}/api/deliveries/{quote(event_id, safe='')}")
+            answer.raise_for_status()
+            found = [event for event in answer.json()["events"] if event["source"] == source]
+            if not found or found[0]["unknown"] == found[0]["due"]:
+                return {}
+            return {"applied": [one["agency"] for one in found[0]["deliveries"] if one["state"] == "applied"]}
+        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+            return {}
 
     def _told(self, entry: Mapping[str, Any]) -> dict[str, Any]:
         event = Event(

@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     casebook_url: str = ""
     """Where the console and the operator's commands find the casebook's API, as http://host:port. Empty: the local
     one."""
+    adapters_file: Path | None = None
+    """Where the casebook asks which agencies have applied an event: JSON, agency → `url` and `ledger_token`, or
+    a run file. Empty: it says who must have it, and of nobody whether."""
     console_hosts: str = ""
     """Names under which people reach the console through a proxy that asks who they are, with commas. Empty: loopback
     only, since the console itself asks nobody."""

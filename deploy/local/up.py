@@ -265,13 +265,16 @@ class LocalCity:
     def _make_specs(self) -> list[ProcessSpec]:
         ports = dict(zip(SERVICES, self._ports(SERVICES), strict=True))
         subak = [sys.executable, "-m", "services.cli"]
-        casebook = {"SUBAK_CASEBOOK_URL": f"http://{HOST}:{ports['casebook']}"}
+        more = {
+            "console": {"SUBAK_CASEBOOK_URL": f"http://{HOST}:{ports['casebook']}"},
+            "casebook": {"SUBAK_ADAPTERS_FILE": str(self.home / "run.json")},
+        }
         specs = [
             self._spec(
                 name,
                 [*subak, "run", name],
                 port,
-                {"SUBAK_HTTP_PORT": str(port)} | dict(self._identity(name)) | (casebook if name == "console" else {}),
+                {"SUBAK_HTTP_PORT": str(port)} | dict(self._identity(name)) | more.get(name, {}),
             )
             for name, port in ports.items()
         ]

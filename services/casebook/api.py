@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 
 from bus.city import City
 from bus.city.problems import nearest
+from bus.deliveries import AdapterBook
 from bus.health import Check, health_routes
 from bus.logs import get_logger
 from services.casebook.answers import (
@@ -38,6 +39,7 @@ from services.casebook.answers import (
     Summary,
     Timeline,
 )
+from services.casebook.deliveries_api import add_deliveries
 from services.casebook.filters import (
     CAUSES_MAX,
     CaseFilters,
@@ -109,8 +111,9 @@ def casebook_api(
     *,
     why_not_ready: Check,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    adapters: AdapterBook | None = None,
 ) -> FastAPI:
-    """The application. `clock` says for which moment `overdue` is reckoned."""
+    """The application. `clock` says for which moment `overdue` is reckoned, `adapters` who is asked for deliveries."""
     app = FastAPI(
         title="Subak casebook",
         version="1",
@@ -123,6 +126,7 @@ def casebook_api(
     _add_timelines(app, questions, shaper)
     _add_refusals(app, questions, shaper)
     add_traces(app, TraceQuestions(questions.engine), shaper, clock, NotFound, _MISSING)
+    add_deliveries(app, questions, city, adapters or AdapterBook(None), NotFound, _MISSING)
     _add_problems(app)
     app.router.routes.extend(health_routes(why_not_ready=why_not_ready))
     return app

@@ -6,6 +6,7 @@ import asyncio
 
 from bus.city import load_city
 from bus.city.load import city_path
+from bus.deliveries import AdapterBook
 from bus.logs import get_logger
 from bus.process import serving, until_stopped
 from bus.settings import Settings
@@ -39,7 +40,8 @@ async def run_casebook(settings: Settings, stopping: asyncio.Event, *, rebuild: 
         settings=FollowingSettings(batch_records_max=settings.batch_records_max),
     )
     questions = Questions(reading)
-    app = casebook_api(questions, city, why_not_ready=following.why_not_ready)
+    adapters = AdapterBook(settings.adapters_file)
+    app = casebook_api(questions, city, why_not_ready=following.why_not_ready, adapters=adapters)
     try:
         async with serving(app, host=settings.http_host, port=settings.http_port) as port:
             log.info("process_serving", url=f"http://{settings.http_host}:{port}")

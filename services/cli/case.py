@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Annotated, Any
@@ -14,6 +15,7 @@ from rich.table import Table
 
 from schemas.failures import Misconfigured
 from services.cli.asking import Casebook
+from services.cli.deliveries import have_it, not_applied
 from services.cli.showing import console, event_type, flags, moment, money, say_json, since, span, state, table, text
 from services.cli.zone import zone_here
 
@@ -90,6 +92,9 @@ def show(
     happened_by: Annotated[
         str | None, typer.Option("--happened-by", help="By what had occurred by then, though it was told later.")
     ] = None,
+    deliveries: Annotated[
+        bool, typer.Option("--deliveries", help="Name every agency that must have an event and has not applied it.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Show one case: where it stands, and its timeline: what, who, when, caused by what."""
@@ -98,13 +103,16 @@ def show(
         whole = casebook.whole_id(id)
         case = casebook.ask(f"/api/cases/{whole}", **at)
         entries = list(casebook.rows(f"/api/cases/{whole}/timeline", "entries", limit=None))
+        had = casebook.ask(f"/api/cases/{whole}/deliveries")["events"]
     entries = [entry for entry in entries if _seen(entry, **at)]
     if as_json:
-        say_json({"case": case, "timeline": entries})
+        say_json({"case": case, "timeline": entries, "deliveries": had})
         return
     out, now, zone = console(), datetime.now(UTC), zone_here()
     out.print(Panel(_header(case, now, zone), title=f"[bold]case {case['id']}[/]", title_align="left", expand=False))
-    out.print(_timeline(entries, zone))
+    out.print(_timeline(entries, zone, {(each["source"], each["event_id"]): each for each in had}))
+    if deliveries:
+        out.print(not_applied(entries, had, zone))
     out.print(f"[dim]Times in {zone.key if zone is not None else 'UTC'}.[/]")
 
 
@@ -168,9 +176,9 @@ def _left(seconds: float) -> str:
     return f"in {span(seconds)}" if seconds >= 0 else f"{span(-seconds)} ago"
 
 
-def _timeline(entries: list[dict[str, Any]], zone: ZoneInfo | None) -> Table:
+def _timeline(entries: list[dict[str, Any]], zone: ZoneInfo | None, had: Mapping[tuple[str, str], Any]) -> Table:
     places = {entry["event_id"]: entry["seq"] for entry in reversed(entries)}
-    shown = table("#", "when", "after", "what", "who", "says", "because of")
+    shown = table("#", "when", "after", "what", "who", "says", "because of", "have it")
     waits = [None, *(_wait(earlier, later) for earlier, later in pairwise(entries))]
     for entry, wait in zip(entries, waits, strict=True):
         refused = entry["refusal_id"] is not None
@@ -185,6 +193,7 @@ def _timeline(entries: list[dict[str, Any]], zone: ZoneInfo | None) -> Table:
             escape(entry["agency"]),
             escape(text(entry["summary"])) + note,
             because,
+            have_it(had.get((entry["source"], entry["event_id"]))),
             style="dim" if refused else None,
         )
     return shown

@@ -481,3 +481,21 @@ def suspended() -> Logbook:
         logbook.say(HOLDER, data, case="held")
     logbook.now += timedelta(days=2)
     return logbook
+
+
+async def test_who_must_have_each_event_is_told_for_a_case_and_for_an_event(
+    writing: Engine, client: httpx.AsyncClient, logbook: Logbook
+) -> None:
+    fill(writing, logbook)
+    case = logbook.case_id(0)
+    told = await ask(client, f"/api/cases/{case}/deliveries")
+    entries = (await ask(client, f"/api/cases/{case}/timeline"))["entries"]
+    assert [one["event_id"] for one in told["events"]] == [entry["event_id"] for entry in entries]
+    forwarded = next(one for one in told["events"] if one["type"] == "subak.request.forwarded.v1")
+    recipient = next(entry["recipient"] for entry in entries if entry["event_id"] == forwarded["event_id"])
+    assert recipient in {one["agency"] for one in forwarded["deliveries"]}
+    assert {one["state"] for one in forwarded["deliveries"]} == {"unknown"}
+    assert forwarded["due"] == forwarded["unknown"] == len(forwarded["deliveries"]) > 0
+    assert (await ask(client, f"/api/deliveries/{forwarded['event_id']}"))["events"] == [forwarded]
+    for nothing in ("/api/deliveries/none", "/api/cases/none/deliveries"):
+        assert (await client.get(nothing)).status_code == 404

@@ -22,7 +22,7 @@ from schemas.values import Reporter
 from services.casebook.api import casebook_api
 from services.casebook.database import reader_engine, writer_engine
 from services.casebook.questions import Questions
-from services.workflows import repair as repair_module
+from services.workflows.repair import opening as repair_module
 from tests.casebook.tables import fill
 from tests.support.logbook import PERSONAL, Logbook
 
@@ -69,7 +69,7 @@ def _log(monkeypatch: pytest.MonkeyPatch) -> Logbook:
     for number in range(8):
         logbook.repair(number, service=SERVICE, area=AREA, steps=number + 1)
     with monkeypatch.context() as broken:
-        broken.setattr(repair_module, "_order", lambda *_, **__: 1 / 0)
+        broken.setattr(repair_module, "order", lambda *_, **__: 1 / 0)
         for name in ("parked", "replayed"):
             logbook.say(CITY.citizens_channel, RequestSubmitted(service_code=SERVICE, area=AREA), case=name)
             logbook.say(HOLDER, RequestAcknowledged(), case=name)

@@ -232,3 +232,13 @@ def test_a_day_that_is_no_day_is_told_with_the_way_to_write_one() -> None:
     for option in ("--as-of", "--happened-by"):
         error = run("case", "show", "0" * 36, option, "yesterday").exception
         assert f"{option} yesterday is no moment: write 2026-05-03" in str(error)
+
+
+def test_show_says_who_must_have_an_event_and_is_not_known_to(casebook: Filled) -> None:
+    id = casebook.logbook.case_id(7)
+    assert "1 must" in said("case", "show", id)
+    named = said("case", "show", id, "--deliveries")
+    assert "nothing says where its adapter is" in named
+    assert HOLDER in named
+    told = found("case", "show", id)["deliveries"]
+    assert {one["type"] for one in told} >= {"subak.request.submitted.v1", "subak.request.forwarded.v1"}

@@ -28,7 +28,7 @@ from services.casebook.following import Following, FollowingSettings
 from services.casebook.questions import Questions
 from services.casebook.writer import Writer
 from services.cli.tail import Wanted, _start_ms
-from services.workflows import repair as repair_module
+from services.workflows.repair import opening as repair_module
 from tests.cli.command import found, run, said
 from tests.support.bus import SmallBus
 from tests.support.counting import settings_for
@@ -233,7 +233,7 @@ async def test_a_parked_case_is_replayed_and_what_became_of_it_is_told(
     events = [(agency, logbook.say(agency, data, case="parked")) for agency, data in said_]
     async with casebook(bus, tmp_path, monkeypatch), bus.running("gateway", "workflows"):
         with monkeypatch.context() as broken:
-            broken.setattr(repair_module, "_order", lambda *_, **__: 1 / 0)
+            broken.setattr(repair_module, "order", lambda *_, **__: 1 / 0)
             for agency, event in events:
                 await bus.publish(agency, event)
                 await until(lambda: len(found("case", "list")["cases"]) == 1)

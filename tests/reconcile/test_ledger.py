@@ -12,11 +12,12 @@ from starlette.applications import Starlette
 from adapters import ledger
 from adapters.http_app import HttpApp, Route
 from adapters.ledger import Ledger
-from bus.agency_tables import NAME, TABLES, VERSION
+from bus.agency_tables import NAME, TABLES, VERSION, inbox
 from bus.cases import KnownCases
 from bus.database import Database
 from bus.outbox import Outbox
 from bus.reconciliation import Tally, fingerprint
+from bus.statements import set_rows
 from tests.support.events import comment
 
 AGENCY = "animal-welfare"
@@ -102,3 +103,31 @@ async def test_many_rows_are_told_page_by_page_and_each_once(
         named += [entry["id"] for entry in page["entries"]]
         after = page["next"]
     assert named == [event.id for event in events]
+
+
+async def test_what_became_of_an_event_is_told_and_a_question_without_one_refused(
+    client: httpx.AsyncClient, outbox: Outbox
+) -> None:
+    row = {"agency": AGENCY, "source": "urn:a", "type": "t", "subject": "s", "attributes": "{}", "data": b"{}"}
+    states = [
+        ("e 1", "waiting", {}),
+        ("e-2", "delivered", {"delivered_at": 2.0}),
+        ("e-3", "parked", {"parked_at": 3.0}),
+    ]
+    rows = [
+        {**row, "event_id": id, "state": state, "received_at": 1.0, "delivered_at": None, "parked_at": None, **more}
+        for id, state, more in states
+    ]
+    rows.append({**rows[0], "agency": "another", "event_id": "e-4"})
+    await outbox.database.run(lambda connection: set_rows(connection, inbox, rows, first_wins=True))
+    asked = {"event": [f"urn:a {id}" for id in ("e 1", "e-2", "e-3", "e-4", "e-5")]}
+    found = (await client.get("/ledger/deliveries", params=asked)).json()["events"]
+    assert {(one["id"], one["state"], one["at"][17:19]) for one in found} == {
+        ("e 1", "waiting", "01"),
+        ("e-2", "delivered", "02"),
+        ("e-3", "parked", "03"),
+    }
+    reads = {"Authorization": f"Bearer {LEDGER_TOKEN}"}
+    assert (await client.get("/ledger/deliveries", params=asked, headers=reads)).status_code == 200
+    for wrong in ({}, {"event": asked["event"] * 11}):
+        assert (await client.get("/ledger/deliveries", params=wrong)).status_code == 400
