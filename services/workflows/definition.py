@@ -28,7 +28,7 @@ from services.workflows.step import WORKFLOWS, DefectInWorkflow, Emission, Step,
 
 __all__ = [
     "CLOSED", "WORKFLOWS", "CaseState", "Decision", "DefectInWorkflow", "Emission", "Migration", "Role", "Step",
-    "Transition", "Workflow", "consequence", "moment_of",
+    "Transition", "Workflow", "consequence", "moment_of", "newest_by_opening_event",
 ]  # fmt: skip
 
 CLOSED = "closed"
@@ -276,3 +276,13 @@ def consequence(emission: Emission, number: int, cause: Event, case: CaseState, 
         traceparent=cause.traceparent,
         parties=",".join(emission.parties) or None,
     )
+
+
+def newest_by_opening_event(workflows: Iterable[Workflow]) -> dict[str, Workflow]:
+    """For each event type that opens a case: the newest workflow that it opens."""
+    newest: dict[str, Workflow] = {}
+    for workflow in workflows:
+        known = newest.get(workflow.opened_by)
+        if known is None or workflow.version > known.version:
+            newest[workflow.opened_by] = workflow
+    return newest

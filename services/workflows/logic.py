@@ -7,7 +7,7 @@ a defect: the case is parked, its later events wait behind it in order, and othe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -34,9 +34,11 @@ from services.workflows.definition import (
     Step,
     Workflow,
     consequence,
+    newest_by_opening_event,
 )
 from services.workflows.memory import Memory, ParkedEvent, View
 from services.workflows.messages import answer_to
+from services.workflows.watch import Watch
 
 log = get_logger("workflows")
 
@@ -67,7 +69,10 @@ class Workflows:
     restores_from: str | None = CASES
     restores_since_seconds: float | None = None
 
-    def __init__(self, number: int, *, city: City, workflows: Mapping[str, Workflow]) -> None:
+    def __init__(
+        self, number: int, *, city: City, workflows: Mapping[str, Workflow], watch: Watch | None = None
+    ) -> None:
+        self._watch = watch or Watch()
         self._number = number
         self._city = city
         self._source = city.source_of("workflows")
@@ -75,7 +80,7 @@ class Workflows:
         self._own = frozenset({self._source.encode(), places.encode()})
         self._own_sources = frozenset({self._source, places})
         self._workflows = workflows
-        self._openers = _newest_by_opening_event(workflows.values())
+        self._openers = newest_by_opening_event(workflows.values())
         self.memory = Memory(workflows)
 
     def restore(self, records: Sequence[Record]) -> None:
@@ -156,18 +161,11 @@ class Workflows:
             self._note_history(case, event, batch)
             return
         sender = self._city.agency_of(event.source) or event.source
-        step = Step(self._city, sender, at_ms)
-        if case is None:
-            workflow = self._openers.get(event.type)
-            if workflow is None:
-                problem = f"no case {event.subject} is known, and {event.type} does not open one"
-                raise Refused([Reason("unknown_case", "subject", problem, "Use the case id that the bus gave you.")])
-            decision: Decision | None = workflow.open(event, registry.get(event.type).read(event.data), step)
-        elif case.state == CLOSED:
-            problem = f"the case {event.subject} is closed"
-            raise Refused([Reason("case_closed", "subject", problem, "Open a new request where the matter goes on.")])
-        else:
-            decision = self._go_on(case, event, step)
+        self._watch.began(event.subject, event.type)
+        try:
+            decision = self._decision(case, event, Step(self._city, sender, at_ms))
+        finally:
+            self._watch.ended()
         if decision is None:
             batch.count("stale")
             return
@@ -176,6 +174,19 @@ class Workflows:
             self._too_large(event, before, batch)
         batch.send(decision.emissions, event, decision.case, self._source, self._number)
         batch.count("decided")
+
+    def _decision(self, case: CaseState | None, event: Event, step: Step) -> Decision | None:
+        """What the case's workflow decides; None where a timer means nothing any more."""
+        if case is None:
+            workflow = self._openers.get(event.type)
+            if workflow is None:
+                problem = f"no case {event.subject} is known, and {event.type} does not open one"
+                raise Refused([Reason("unknown_case", "subject", problem, "Use the case id that the bus gave you.")])
+            return workflow.open(event, registry.get(event.type).read(event.data), step)
+        if case.state == CLOSED:
+            problem = f"the case {event.subject} is closed"
+            raise Refused([Reason("case_closed", "subject", problem, "Open a new request where the matter goes on.")])
+        return self._go_on(case, event, step)
 
     def _note_history(self, case: CaseState | None, event: Event, batch: _Batch) -> None:
         """A case that is history has ended before it began here: nothing is decided on it, now or later."""
@@ -333,12 +344,3 @@ class _Batch:
 def _as_record(parked: ParkedEvent, number: int) -> Record:
     event = parked.event
     return Record(EVENTS, number, parked.number, parked.at_ms, event.key, event.data, event.headers())
-
-
-def _newest_by_opening_event(workflows: Iterable[Workflow]) -> dict[str, Workflow]:
-    newest: dict[str, Workflow] = {}
-    for workflow in workflows:
-        known = newest.get(workflow.opened_by)
-        if known is None or workflow.version > known.version:
-            newest[workflow.opened_by] = workflow
-    return newest

@@ -11,15 +11,21 @@ from bus.stage_process import run_stage
 from bus.topics import EVENTS
 from services.workflows.catalogue import WORKFLOWS
 from services.workflows.logic import Workflows
+from services.workflows.watch import Watch
 
 
 async def run_workflows(settings: Settings, stopping: asyncio.Event) -> None:
     """Run until `stopping` is set."""
     city = load_city(city_path(settings.city))
-    await run_stage(
-        "workflows",
-        lambda number: Workflows(number, city=city, workflows=WORKFLOWS),
-        settings,
-        stopping,
-        topics=(EVENTS,),
-    )
+    watch = Watch()
+    watch.start()
+    try:
+        await run_stage(
+            "workflows",
+            lambda number: Workflows(number, city=city, workflows=WORKFLOWS, watch=watch),
+            settings,
+            stopping,
+            topics=(EVENTS,),
+        )
+    finally:
+        watch.stop()

@@ -19,7 +19,16 @@ from schemas.failures import Reason, Refused
 from schemas.identifiers import derived_id
 from schemas.registry import EventData, registry
 from schemas.types.cases import Message, MessageRefused, TimerFired
-from services.workflows.definition import CLOSED, CaseState, Decision, Emission, Step, Workflow, moment_of
+from services.workflows.definition import (
+    CLOSED,
+    CaseState,
+    Decision,
+    Emission,
+    Step,
+    Workflow,
+    moment_of,
+    newest_by_opening_event,
+)
 
 FIRES_MAX = 1000
 """As `logic.TURNS_MAX`."""
@@ -59,9 +68,7 @@ class World:
     def __post_init__(self) -> None:
         for workflow in self.workflows:
             self._by_id[workflow.id] = workflow
-            known = self._openers.get(workflow.opened_by)
-            if known is None or workflow.version > known.version:
-                self._openers[workflow.opened_by] = workflow
+        self._openers = newest_by_opening_event(self.workflows)
 
     def take(self, event: Event, data: EventData, at_ms: int) -> tuple[Reason, ...]:
         """An agency's event, after all timers that are due by then. Returns why it was refused; nothing where not."""
