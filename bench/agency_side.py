@@ -20,7 +20,6 @@ from typing import Any
 
 import psutil
 import uvloop
-from aiohttp import web
 from starlette.applications import Starlette
 
 from adapters.http_app import HttpApp
@@ -135,6 +134,8 @@ def _rss_bytes(processes: list[psutil.Process]) -> int:
 
 async def answer_slowly(seconds: float) -> None:
     """Be an agency's system that answers 204 after so long, until standard input ends."""
+    from aiohttp import web  # not in the processes whose memory is measured: an adapter has none of it
+
     heard: list[tuple[str, str]] = []
 
     async def receive(request: web.Request) -> web.Response:

@@ -39,7 +39,7 @@ NOTHING = KnownCase()
 class KnownCases:
     """The cases of all agencies of one adapter."""
 
-    def __init__(self, database: Database, *, in_memory_max: int = 50_000) -> None:
+    def __init__(self, database: Database, *, in_memory_max: int = 20_000) -> None:
         self._database = database
         self._in_memory_max = in_memory_max
         self._memory: OrderedDict[tuple[str, str], KnownCase] = OrderedDict()

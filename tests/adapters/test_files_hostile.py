@@ -15,7 +15,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from adapters.sources.files import xlsx_child
+from adapters.sources.files import xlsx_child, xlsx_rows
 from adapters.sources.files.config import FilesConfig
 from adapters.sources.files.csv_rows import csv_rows
 from adapters.sources.files.errors import ErrorsFile
@@ -306,6 +306,27 @@ async def test_a_disk_that_is_full_for_the_errors_file_is_waited_for_and_nothing
     assert real is os.fsync
     assert len(await folder.stored()) == 2
     assert [error[0] for error in folder.errors()] == ["3"]
+
+
+async def test_a_disk_that_is_full_for_a_workbooks_rows_is_waited_for(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = openpyxl.Workbook()
+    assert book.active is not None
+    book.active.append(HEADER.split(","))
+    for number in range(3):
+        book.active.append(row(number).split(","))
+    with monkeypatch.context() as patch:
+        patch.setattr(xlsx_rows.tempfile, "TemporaryFile", lambda dir: Path("/dev/full").open("r+b", buffering=0))
+        book.save(folder.path / "requests.xlsx")
+        async with folder.watched():
+            await folder.until(lambda: bool(folder.there("reading")))
+            await asyncio.sleep(1)
+            assert folder.there("failed") == folder.there("done") == []
+    async with folder.watched():
+        await folder.until(lambda: "requests.xlsx" in folder.there("done"))
+    assert len(await folder.stored()) == 3
+    assert folder.there("reading") == [], "nothing is left behind"
 
 
 async def test_a_file_that_is_too_large_fails(folder: Folder) -> None:

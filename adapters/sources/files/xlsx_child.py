@@ -12,7 +12,9 @@ Lines: `[number, cells]` for a row, where a cell is a JSON value or `{"date": ..
 from __future__ import annotations
 
 import datetime
+import errno
 import json
+import os
 import resource
 import sys
 import zipfile
@@ -22,6 +24,9 @@ from typing import Any, BinaryIO
 CPU_SECONDS_MAX = 300
 ENTRIES_MAX = 10_000
 CHUNK_BYTES = 65_536
+
+EXIT_UNWRITABLE = 74
+"""EX_IOERR of sysexits.h: the rows could not be written, which is no fault of the workbook's."""
 
 
 class Bomb(Exception):
@@ -33,6 +38,7 @@ def main(path: str, sheet: str, unpacked_bytes_max: int, memory_bytes_max: int) 
     resource.setrlimit(resource.RLIMIT_AS, (memory_bytes_max, memory_bytes_max))
     resource.setrlimit(resource.RLIMIT_CPU, (CPU_SECONDS_MAX, CPU_SECONDS_MAX))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (unpacked_bytes_max, unpacked_bytes_max))
     try:
         with open(path, "rb") as file:
             check_archive(file, unpacked_bytes_max)
@@ -109,7 +115,7 @@ def write_rows(path: str, sheet: str) -> None:
         return
     number = 0
     for number, cells in enumerate(found.iter_rows(), start=1):
-        sys.stdout.write(_encode([number, [plain(cell) for cell in cells]]))
+        write(_encode([number, [plain(cell) for cell in cells]]))
     say({"rows": number})
 
 
@@ -132,8 +138,17 @@ def plain(cell: Any) -> Any:
 
 def say(what: Any) -> None:
     """Write one line."""
-    sys.stdout.write(_encode(what))
-    sys.stdout.flush()
+    write(_encode(what), flush=True)
+
+
+def write(line: str, *, flush: bool = False) -> None:
+    """Write, or end: where the disk takes no more so that it is tried again, where the bound does not for good."""
+    try:
+        sys.stdout.write(line)
+        if flush:
+            sys.stdout.flush()
+    except OSError as error:
+        os._exit(1 if error.errno == errno.EFBIG else EXIT_UNWRITABLE)
 
 
 def _encode(what: Any) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
+import tempfile
 from collections.abc import Generator, Iterator
 from datetime import date, datetime
 from pathlib import Path
@@ -16,6 +18,9 @@ from adapters.sources.files.table import Columns, FileRefused, Row, check_count
 from schemas.failures import Reason
 
 CHILD = Path(__file__).with_name("xlsx_child.py")
+EXIT_UNWRITABLE = 74
+"""As in `xlsx_child.py`, of which nothing is imported here: it runs by itself."""
+
 LINE_BYTES_MAX = 64 * 1024 * 1024
 """A row in the child's words: 500 cells of what a spreadsheet's cell can hold, and then some."""
 
@@ -25,18 +30,20 @@ def xlsx_rows(path: Path, config: FilesConfig, *, after: int = 0) -> Generator[R
 
     Raises:
         FileRefused: the file as a whole cannot be read, or not to its end.
+        OSError: there is no space for its rows.
     """
     command = [sys.executable, "-I", str(CHILD), str(path), config.sheet or ""]
     command += [str(config.unpacked_bytes_max), str(config.memory_bytes_max)]
-    with subprocess.Popen(  # noqa: S603 - our own program
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
-    ) as child:
-        said = child.stdout
-        assert said is not None
-        try:
-            yield from _rows(iter(lambda: said.readline(LINE_BYTES_MAX), b""), config, after)
-        finally:
-            child.kill()
+    # A file without a name, which is gone with this process: the child holds the whole sheet, and should not do so
+    # until the last of its rows is stored.
+    with tempfile.TemporaryFile(dir=path.parent) as said:
+        done = subprocess.run(  # noqa: S603 - our own program
+            command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.DEVNULL, check=False
+        )
+        if done.returncode == EXIT_UNWRITABLE:
+            raise OSError(errno.ENOSPC, "the rows of a workbook could not be written", str(path.parent))
+        said.seek(0)
+        yield from _rows(iter(lambda: said.readline(LINE_BYTES_MAX), b""), config, after)
 
 
 def _rows(lines: Iterator[bytes], config: FilesConfig, after: int) -> Generator[Row | Columns, None, None]:
