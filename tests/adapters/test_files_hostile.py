@@ -318,7 +318,7 @@ async def test_a_disk_that_is_full_for_a_workbooks_rows_is_waited_for(
         book.active.append(row(number).split(","))
     with monkeypatch.context() as patch:
         full = Path("/dev/full")
-        patch.setattr(xlsx_rows.tempfile, "TemporaryFile", lambda dir: full.open("r+b", buffering=0))  # noqa: SIM115
+        patch.setattr(xlsx_rows.tempfile, "TemporaryFile", lambda dir: full.open("r+b", buffering=0))
         book.save(folder.path / "requests.xlsx")
         async with folder.watched():
             await folder.until(lambda: bool(folder.there("reading")))
