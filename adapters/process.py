@@ -25,7 +25,7 @@ from adapters.intake import Intake
 from adapters.kinds import ListeningSource, Place, Target, WorkingTarget, source_kind, target_kind
 from adapters.ledger import Ledger
 from adapters.schedule import ScheduleSettings
-from adapters.status import CasebookReader, EventStatus
+from adapters.status import EventStatus, casebook_reader
 from adapters.webhook import WebhookTarget
 from bus.agency_migrations import STEPS
 from bus.agency_tables import NAME, TABLES, VERSION
@@ -96,7 +96,7 @@ class Adapter:
         )
         self._intake = Intake(city, self.outbox, cases)
         self._source_of = city.source_of
-        self._casebook = CasebookReader(config.casebook, city) if config.casebook is not None else None
+        self._casebook = casebook_reader(config.casebook, city)
         self._agency_of = city.agency_of
         horizon, turns = Horizon(), asyncio.Semaphore(RELAYS_AT_ONCE)
         self.relays = [

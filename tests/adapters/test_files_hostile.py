@@ -7,6 +7,7 @@ import io
 import os
 import shutil
 import struct
+import tempfile
 import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import openpyxl
 import pytest
 
-from adapters.sources.files import xlsx_child, xlsx_rows
+from adapters.sources.files import xlsx_child
 from adapters.sources.files.config import FilesConfig
 from adapters.sources.files.csv_rows import csv_rows
 from adapters.sources.files.errors import ErrorsFile
@@ -318,7 +319,7 @@ async def test_a_disk_that_is_full_for_a_workbooks_rows_is_waited_for(
         book.active.append(row(number).split(","))
     with monkeypatch.context() as patch:
         full = Path("/dev/full")
-        patch.setattr(xlsx_rows.tempfile, "TemporaryFile", lambda dir: full.open("r+b", buffering=0))
+        patch.setattr(tempfile, "TemporaryFile", lambda dir: full.open("r+b", buffering=0))
         book.save(folder.path / "requests.xlsx")
         async with folder.watched():
             await folder.until(lambda: bool(folder.there("reading")))

@@ -23,11 +23,11 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from adapters import http_app
+from adapters.casebook_reader import CasebookReader
 from adapters.intake import Intake
 from adapters.kinds import Place
 from adapters.sources.http import KIND
 from adapters.sources.http.config import HttpSourceConfig
-from adapters.status import CasebookReader
 from bus.agency_tables import outbox, outbox_positions
 from bus.database import DiskFull
 from bus.process import serving

@@ -25,7 +25,7 @@ from adapters.sources.http.app import RecordsApp
 from adapters.sources.http.config import HttpSourceConfig
 from adapters.sources.http.proof import proof_of
 from adapters.sources.http.records import Posted, check_number, in_columns, read_posted, shape
-from adapters.status import CasebookReader, EventStatus, moment
+from adapters.status import EventStatus, casebook_reader, moment
 from bus import metrics
 from bus.agency_tables import source_seen
 from bus.outbox import Receipt
@@ -53,7 +53,7 @@ class HttpRecordsSource:
         self._mapping = Mapping.load(place.folder / config.mapping, place.city)
         self._intake = intake
         self._database = place.database
-        self._casebook = CasebookReader(place.casebook, place.city) if place.casebook is not None else None
+        self._casebook = casebook_reader(place.casebook, place.city)
         self._status = EventStatus(place.database, place.city.source_of, self._casebook)
         self._clock = clock
         self._forgot_at = 0.0
