@@ -236,6 +236,7 @@ def demo(cases: int, *flags: str) -> dict[str, Any]:
                 "--count",
                 str(cases),
                 "--no-meetings",
+                "--http-only",
                 *flags,
             ],
             capture_output=True,

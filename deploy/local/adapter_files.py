@@ -10,9 +10,10 @@ import json
 import os
 import secrets
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from bus.city import City
 from bus.city.model import OPERATIONS
@@ -22,6 +23,15 @@ OPEN311_APP = "citizens-app"
 
 OPEN311_PER_MINUTE = 1_000_000
 """No limit to speak of: whoever is on this machine may measure it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgencyKinds:
+    """How one agency's system speaks and is told, where that is not HTTP alone: keys as in adapter.toml."""
+
+    sources: tuple[Mapping[str, Any], ...] = ()
+    target: Mapping[str, Any] | None = None
+    """None: by webhook."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,11 +50,18 @@ class AdapterFile:
     """Agency → the api_key of the apps of its Open311 server."""
     credentials: dict[str, Path] = field(default_factory=dict)
     """Each agency's credentials file, where Kafka is secured."""
+    kinds: dict[str, AgencyKinds] = field(default_factory=dict)
+    """The agencies that do not speak, or are not told, by HTTP alone."""
 
     @property
     def url(self) -> str:
         """Where its HTTP source is."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def database(self) -> Path:
+        """Its outbox and inbox."""
+        return self.path.with_name(f"{self.name}.sqlite3")
 
     def open311_url(self, agency: str) -> str:
         """Where an agency's Open311 server is."""
@@ -68,7 +85,7 @@ class AdapterFile:
             "[adapter]",
             f'name = "{self.name}"',
             f'listen = "127.0.0.1:{self.port}"',
-            f'database = "sqlite:///{self.name}.sqlite3"',
+            f'database = "sqlite:///{self.database.name}"',
         ]
         for agency, token in self.tokens.items():
             lines += ["", "[[agency]]", f'id = "{agency}"', f'token = "{token}"']
@@ -76,7 +93,12 @@ class AdapterFile:
                 lines += [f'ledger_token = "{self.ledger_tokens[agency]}"']
             if agency in self.credentials:
                 lines += ["  [agency.kafka]", f"  credentials_file = {json.dumps(str(self.credentials[agency]))}"]
-            if agency in self.webhooks:
+            kinds = self.kinds.get(agency, AgencyKinds())
+            for source in kinds.sources:
+                lines += ["  [[agency.source]]", *_keys(source)]
+            if kinds.target is not None:
+                lines += ["  [agency.target]", *_keys(kinds.target)]
+            elif agency in self.webhooks:
                 lines += [
                     "  [agency.webhook]",
                     f'  url = "{self.webhooks[agency]}"',
@@ -109,6 +131,7 @@ def adapter_files(
     webhook_secret: str,
     ports: Callable[[Sequence[str]], list[int]],
     credentials: Callable[[str], Path] | None = None,
+    kinds: Callable[[str], AgencyKinds | None] = lambda _: None,
 ) -> list[AdapterFile]:
     """One file for each group of agencies that has members. Tokens of an earlier run stay."""
     groups: dict[str, list[str]] = {"citizens": [], "agencies": [], "areas": []}
@@ -142,9 +165,23 @@ def adapter_files(
                     if agency == city.citizens_channel
                 },
                 credentials={agency: credentials(agency) for agency in agencies} if credentials else {},
+                kinds={agency: found for agency in agencies if (found := kinds(agency)) is not None},
             )
         )
     return files
+
+
+def _keys(section: Mapping[str, Any]) -> list[str]:
+    return [f"  {_value(key)} = {_value(value)}" for key, value in section.items()]
+
+
+def _value(value: Any) -> str:
+    """A value in TOML, on one line. TOML's texts are JSON's."""
+    if isinstance(value, Mapping):
+        return "{ " + ", ".join(f"{_value(key)} = {_value(each)}" for key, each in value.items()) + " }"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(_value, value)) + "]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _rank_of_city(city: City) -> int:

@@ -25,7 +25,7 @@ from bus.kafka import KafkaSettings, ensure_topics
 from bus.kafka.security import Security
 from bus.runfile import NAME as RUN_FILE
 from bus.runfile import RunFile, RunSecurity
-from deploy.local.adapter_files import AdapterFile, adapter_files
+from deploy.local.adapter_files import AdapterFile, AgencyKinds, adapter_files
 from deploy.local.cluster import BROKERS, LocalCluster
 from deploy.local.kafka import LocalKafka
 from deploy.local.ownership import LOCK_NAME, HomeLock
@@ -60,6 +60,7 @@ class LocalCity:
         secure: bool = False,
         webhook_urls: WebhookUrls = lambda _: None,
         webhook_secret: str = "",
+        kinds: Callable[[str], AgencyKinds | None] = lambda _: None,
         with_adapters: bool = True,
         report: Report = lambda *_: None,
         environment: Mapping[str, str] | None = None,
@@ -74,6 +75,7 @@ class LocalCity:
             brokers: of our own: 1, or 3 as a city has them, of which one may be lost.
             secure: TLS, a user for each process and agency, and rights for each, as on a city's cluster.
             webhook_urls, webhook_secret: where and how the adapters call the agencies' systems.
+            kinds: agency id → how its system speaks and is told, where not by HTTP alone; asked before adapters start.
             with_adapters: whether the agencies' adapters run too, or only the services.
             report: told what starts, is ready, dies.
             environment: further variables for every process.
@@ -96,6 +98,7 @@ class LocalCity:
         self._secure = secure
         self._webhook_urls = webhook_urls
         self._webhook_secret = webhook_secret or secrets.token_urlsafe(24)
+        self._kinds = kinds
         self._with_adapters = with_adapters
         self._report = report
         self._environment = dict(environment or {})
@@ -151,6 +154,10 @@ class LocalCity:
             self.brokers[name].start()
         else:
             self.supervisor.restart(name)
+
+    def adapter_of(self, agency: str) -> AdapterFile:
+        """The file of the adapter that serves an agency."""
+        return next(file for file in self._adapters if agency in file.tokens)
 
     @property
     def brokers(self) -> Mapping[str, LocalKafka]:
@@ -244,6 +251,7 @@ class LocalCity:
             webhook_secret=self._webhook_secret,
             ports=self._ports,
             credentials=self.files.of_agency if self.files is not None else None,
+            kinds=self._kinds,
         )
         for file in files:
             file.write()

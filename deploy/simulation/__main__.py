@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 from aiohttp import web
@@ -17,8 +19,11 @@ from deploy.simulation.open311 import App
 from deploy.simulation.phrasebook import load_phrasebook
 from deploy.simulation.poster import Door, Poster
 from deploy.simulation.receiver import Receiver, System
+from deploy.simulation.records import AgencyRecords
 from deploy.simulation.roster import roster
 from deploy.simulation.signature import secret_key
+from deploy.simulation.staff import Staff
+from deploy.simulation.vocabulary import Vocabulary
 from schemas.failures import Misconfigured
 
 log = get_logger("simulation")
@@ -32,11 +37,19 @@ async def simulate(arrangement: Arrangement, stopping: asyncio.Event) -> None:
     """
     folder = city_path(arrangement.city)
     city = load_city(folder)
-    systems = _systems(arrangement, city, folder)
+    vocabularies = {
+        id: Vocabulary(access.own, city, id) for id, access in arrangement.agencies.items() if access.own is not None
+    }
+    systems = _systems(arrangement, city, folder, vocabularies)
     client = Client()
+    staffs = {
+        id: Staff(access.own, vocabularies[id], systems[id].records, city)
+        for id, access in arrangement.agencies.items()
+        if access.own is not None
+    }
     poster = Poster(
         client,
-        {id: _door(arrangement, city, id) for id in arrangement.agencies},
+        {id: _door(arrangement, city, id, staffs.get(id)) for id in arrangement.agencies},
         {id: system.records for id, system in systems.items()},
         city=city,
         connections_max=arrangement.connections_max,
@@ -45,34 +58,44 @@ async def simulate(arrangement: Arrangement, stopping: asyncio.Event) -> None:
     receiver = Receiver(systems, poster.add, poster.look_again, seed=arrangement.seed, speed=arrangement.speed)
     runner = web.AppRunner(receiver.app(), access_log=None, handle_signals=False)
     await runner.setup()
-    posting = asyncio.create_task(poster.run())
+    working = [asyncio.create_task(poster.run())]
+    working += [asyncio.create_task(staff.read(partial(receiver.hear, systems[id]))) for id, staff in staffs.items()]
     try:
         await _listen(runner, arrangement)
         log.info("simulation_started", agencies=len(systems), port=arrangement.port)
-        await until_stopped(stopping, posting)
+        await until_stopped(stopping, *working)
     finally:
         await runner.cleanup()
-        posting.cancel()
-        await asyncio.gather(posting, return_exceptions=True)
+        for task in working:
+            task.cancel()
+        await asyncio.gather(*working, return_exceptions=True)
+        for staff in staffs.values():
+            await staff.close()
         await client.close()
         for system in systems.values():
             system.records.close()
 
 
-def _door(arrangement: Arrangement, city: City, id: str) -> Door:
+def _door(arrangement: Arrangement, city: City, id: str, staff: Staff | None) -> Door:
     access, source = arrangement.agencies[id], city.source_of(id)
-    if (open311 := access.open311) is None:
-        return Door(access.url, access.token, source)
-    return Door(access.url, access.token, source, App(open311.url, open311.api_key, source, arrangement.seed))
+    app = None
+    if (open311 := access.open311) is not None:
+        app = App(open311.url, open311.api_key, source, arrangement.seed)
+    return Door(access.url, access.token, source, app, staff)
 
 
-def _systems(arrangement: Arrangement, city: City, folder: Path) -> dict[str, System]:
+def _systems(
+    arrangement: Arrangement, city: City, folder: Path, vocabularies: Mapping[str, Vocabulary]
+) -> dict[str, System]:
     agencies = roster(city, load_phrasebook(folder, city))
     if unknown := sorted(set(arrangement.agencies) - set(agencies)):
         raise Misconfigured(f"{city.id} has no agency {unknown[0]!r} to simulate; correct the arrangement's file")
+
+    def records(id: str) -> AgencyRecords:
+        return arrangement.records(id, ids=vocabularies[id].event_id) if id in vocabularies else arrangement.records(id)
+
     return {
-        id: System(agencies[id], arrangement.records(id), secret_key(access.secret))
-        for id, access in arrangement.agencies.items()
+        id: System(agencies[id], records(id), secret_key(access.secret)) for id, access in arrangement.agencies.items()
     }
 
 

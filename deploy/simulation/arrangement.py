@@ -11,7 +11,8 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from deploy.simulation.records import AgencyRecords
+from deploy.simulation.own_system import OwnSystem
+from deploy.simulation.records import AgencyRecords, Ids
 from schemas.failures import Misconfigured
 from schemas.strict import Strict, reasons_of
 
@@ -34,6 +35,8 @@ class AdapterAccess(Strict):
     """What the adapter signs its webhook calls with."""
     open311: Open311Access | None = None
     """Its Open311 server, where it has one: a part of its requests goes there."""
+    own: OwnSystem | None = None
+    """Its system, where it does not speak and hear by HTTP alone."""
 
 
 class Arrangement(Strict):
@@ -74,9 +77,9 @@ class Arrangement(Strict):
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(self.model_dump_json(indent=1))
 
-    def records(self, agency_id: str, *, read_only: bool = False) -> AgencyRecords:
+    def records(self, agency_id: str, *, read_only: bool = False, ids: Ids = lambda *_: None) -> AgencyRecords:
         """The database of one agency."""
-        return AgencyRecords(Path(self.folder) / f"{agency_id}.sqlite3", agency_id, read_only=read_only)
+        return AgencyRecords(Path(self.folder) / f"{agency_id}.sqlite3", agency_id, read_only=read_only, ids=ids)
 
     def webhook_url(self, agency_id: str) -> str:
         """Where the adapter calls this agency."""

@@ -18,15 +18,19 @@ from pathlib import Path
 from typing import Any
 
 from bus.city import City
+from deploy.local.adapter_files import AgencyKinds
 from deploy.local.ports import HOST, free_ports
 from deploy.local.supervisor import ProcessSpec, Report
 from deploy.local.up import LocalCity
 from deploy.simulation.arrangement import AdapterAccess, Arrangement, Open311Access, webhook_url
 from deploy.simulation.counts import Counts, count
+from deploy.simulation.examples import Example, examples
 from deploy.simulation.ledger import Ledger, of_cases, read_ledgers
 from deploy.simulation.musrenbang import planned, proposal_of
+from deploy.simulation.own_system import OwnSystem
 from deploy.simulation.phrasebook import Phrasebook, load_phrasebook
 from deploy.simulation.records import AgencyRecords
+from deploy.simulation.refusals import Refusal, refusals
 from deploy.simulation.requests import SUBMITTED, made_up, plan
 from deploy.simulation.roster import roster
 from deploy.simulation.timeline import timeline
@@ -59,6 +63,8 @@ class SimulatedCity:
         secure: bool = False,
         seed: int = 1,
         speed: float = 1.0,
+        http_only: bool = False,
+        databases: Mapping[str, str] | None = None,
         report: Report = lambda *_: None,
         environment: Mapping[str, str] | None = None,
     ) -> None:
@@ -66,12 +72,15 @@ class SimulatedCity:
         Args:
             seed: decides the requests and all that agencies do; the same seed, the same decisions.
             speed: how much faster than normal agencies act.
+            http_only: every agency speaks and hears by HTTP, those that the city has worked examples of too.
+            databases: agency → SQLAlchemy's URL of a database for its own tables; a SQLite file where none is named.
             others: as `LocalCity` takes them.
         """
         self._port = free_ports(1)[0]
         self._secret = "whsec_" + b64encode(secrets.token_bytes(32)).decode()
         self._seed = seed
         self._speed = speed
+        self._databases = dict(databases or {})
         self.local = LocalCity(
             city,
             home=home,
@@ -83,11 +92,16 @@ class SimulatedCity:
             secure=secure,
             webhook_urls=lambda agency: webhook_url(HOST, self._port, agency),
             webhook_secret=self._secret,
+            kinds=self._kinds,
             report=report,
             environment=environment,
         )
         self.city: City = self.local.city
         self.book: Phrasebook = load_phrasebook(self.local.path, self.city)
+        self.examples: dict[str, Example] = {} if http_only else examples(self.local.path, self.city)
+        """The agencies that have a system in their own words, as the city's folder shows it."""
+        self.own: dict[str, OwnSystem] = {}
+        """Where these systems lie, once they are laid out."""
         self.cases: list[str] = []
         """The cases of the requests submitted here, in their order."""
         self.records: dict[str, AgencyRecords] = {}
@@ -104,7 +118,7 @@ class SimulatedCity:
             path = self.local.home / "simulation.json"
             arrangement = Arrangement(
                 city=str(self.local.path),
-                folder=str(self.local.home / "agency-systems"),
+                folder=str(self.systems),
                 seed=self._seed,
                 speed=self._speed,
                 port=self._port,
@@ -114,6 +128,7 @@ class SimulatedCity:
                         token=access["token"],
                         secret=self._secret,
                         open311=Open311Access(**run.open311[id]) if id in run.open311 else None,
+                        own=self.own.get(id),
                     )
                     for id, access in run.adapters.items()
                     if id in roster(self.city, self.book)
@@ -140,6 +155,11 @@ class SimulatedCity:
         for records in self.records.values():
             records.close()
         self.records = {}
+
+    @property
+    def systems(self) -> Path:
+        """The folder of the agencies' own systems: a database for each, and what its example asks for."""
+        return self.local.home / "agency-systems"
 
     def made_up(self, count: int) -> list[dict[str, Any]]:
         """The next requests that the city's citizens would make."""
@@ -221,6 +241,22 @@ class SimulatedCity:
             where = f", heard by {', '.join(last.to)}" if last and last.to else ", heard by nobody"
             found[case] = f"after {name} of {last.who}{where}" if last else "no agency knows of it"
         return found
+
+    def make_mistakes(self) -> None:
+        """Let clerks write into their own systems what no adapter can take: see `refusals`."""
+        for agency, own in self.own.items():
+            self.examples[agency].make_mistakes(own)
+
+    def refusals(self) -> dict[str, list[Refusal]]:
+        """What the adapters could not take of the agencies' own systems, by agency."""
+        return {id: refusals(own, id, self.local.adapter_of(id).database) for id, own in sorted(self.own.items())}
+
+    def _kinds(self, agency: str) -> AgencyKinds | None:
+        """Lay an agency's example out, for its adapter and for whoever simulates it."""
+        if (example := self.examples.get(agency)) is None:
+            return None
+        kinds, self.own[agency] = example.laid_out(self.systems / agency, self._databases.get(agency))
+        return kinds
 
     def _tell_simulator(self) -> None:
         """Let it take up what is planned. Where it is down it does so when it starts."""

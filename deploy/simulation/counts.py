@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bus.city import City
@@ -195,13 +195,16 @@ def duplicated(city: City, ledgers: Mapping[str, Ledger]) -> Iterable[str]:
                     yield f"{agency} heard {event.type} of case {event.case} twice, as {first} and {event.id}"
 
 
-def latencies(ledgers: Mapping[str, Ledger]) -> list[float]:
+def latencies(ledgers: Mapping[str, Ledger], leaving_out: Collection[str] = ()) -> list[float]:
     """Seconds from source to target, one for each event and agency that heard of it, sorted.
+
+    Of the agencies that are left out neither what they send nor what they hear counts.
 
     From the moment when the sending system begins its POST to the moment when the hearing system takes up that very
     event, or the bus's direct consequence of it, whichever reached this agency first. Both are the agencies' own clock.
     """
     posted: dict[str, tuple[str, float]] = {}
+    ledgers = {agency: ledger for agency, ledger in ledgers.items() if agency not in leaving_out}
     for agency, ledger in ledgers.items():
         for sent in ledger.sent:
             if sent.posted_at is not None and sent.attempts == 1:

@@ -1,4 +1,5 @@
-"""Sends each waiting post to its agency's adapter when it is due, until it has an answer.
+"""Sends each waiting post to its agency's adapter, or writes it into its agency's own system, when it is due, until it
+has an answer: the adapter's, or that the row is where the adapter finds it.
 
 A case's posts of one agency go one after the other, in their order; different cases go side by side, at most
 `connections_max` at once. An adapter that is away is asked again with growing pauses; nothing is given up, since the
@@ -21,6 +22,7 @@ from deploy.simulation.client import Client, NoAnswer
 from deploy.simulation.open311 import App
 from deploy.simulation.records import AgencyRecords, Sent
 from deploy.simulation.requests import SUBMITTED
+from deploy.simulation.staff import Staff
 from deploy.simulation.wire import CONTENT_TYPE, body_of
 
 log = get_logger(__name__)
@@ -38,6 +40,8 @@ class Door:
     source: str
     app: App | None = None
     """The app that sends a part of its requests, through Open311."""
+    staff: Staff | None = None
+    """Who writes into its own system, where it has one, what that says in its own words."""
 
 
 class Poster:
@@ -115,6 +119,9 @@ class Poster:
 
     async def _send(self, agency_id: str, post: Sent) -> None:
         records, door = self._records[agency_id], self._doors[agency_id]
+        if door.staff is not None and door.staff.vocabulary.speaks(post.type):
+            await door.staff.write(post)
+            return
         url, body, headers = self._request(door, post)
         pause = PAUSE_SECONDS_FIRST
         while True:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from bus.logs import get_logger
-from deploy.simulation.behaviour import SimulatedAgency, random_for
+from deploy.simulation.behaviour import Heard, SimulatedAgency, random_for
 from deploy.simulation.musrenbang import react
 from deploy.simulation.records import AgencyRecords, Sent
 from deploy.simulation.signature import problem_with
@@ -74,15 +74,23 @@ class Receiver:
             event = heard_from(body)
         except ValueError as error:
             return web.Response(status=400, text=str(error))
+        self.hear(system, event, now)
+        return web.Response(status=204)
+
+    def hear(self, system: System, event: Heard, now: float, *, read_to: int | None = None) -> None:
+        """Take up one event, however it came; once this returns it is in the agency's database.
+
+        Args:
+            read_to: see `AgencyRecords.take`.
+        """
         agency, records = system.agency, system.records
         file = records.file_of(event.case)
         nth = sum(told.type == event.type for told in file)
         rng = random_for(self._seed, event.case, agency.id, event.type, nth)
         posts = [(delay / self._speed, post) for delay, post in react(agency, event, rng, file)]
-        stored = records.take(event, posts, now)
+        stored = records.take(event, posts, now, read_to=read_to)
         if stored:
             self._then_post(agency.id, stored)
-        return web.Response(status=204)
 
     async def planned(self, _: web.Request) -> web.Response:
         """Somebody has planned posts in a database: take them up."""

@@ -56,12 +56,21 @@ CREATE TABLE IF NOT EXISTS sent (
 CREATE INDEX IF NOT EXISTS sent_case ON sent (case_id);
 CREATE INDEX IF NOT EXISTS sent_answered ON sent (answered_at) WHERE answered_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS sent_waiting ON sent (due_at) WHERE state = 'waiting';
+CREATE TABLE IF NOT EXISTS place (           -- how far the agency's register of letters has been read, where it has one
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    number INTEGER NOT NULL
+);
 """
 
 REJECTED = "subak.event.rejected.v1"
 
 CHANGES_POSTS = ENDS_ALL | {REJECTED}
 """What is heard and changes posts that are there already."""
+
+
+Ids = Callable[[str, str, int], str | None]
+"""(type, case, step) → the id of the event that a step of the agency's becomes; None: the agency names it itself. A
+step is the place of a post among all that the agency means to send about the case, from 1."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +106,16 @@ class AgencyRecords:
     """The database of one agency. Not for several threads."""
 
     def __init__(
-        self, path: Path, agency_id: str, *, read_only: bool = False, clock: Callable[[], float] = time.time
+        self,
+        path: Path,
+        agency_id: str,
+        *,
+        read_only: bool = False,
+        clock: Callable[[], float] = time.time,
+        ids: Ids = lambda *_: None,
     ) -> None:
         self.agency_id = agency_id
+        self._ids = ids
         self._clock = clock
         self.path = path
         if read_only:
@@ -154,16 +170,23 @@ class AgencyRecords:
         )
         return False
 
-    def take(self, event: Heard, posts: Sequence[tuple[float, Post]], received_at: float) -> list[Sent] | None:
+    def take(
+        self, event: Heard, posts: Sequence[tuple[float, Post]], received_at: float, *, read_to: int | None = None
+    ) -> list[Sent] | None:
         """Store an event with the posts that it leads to (seconds from now, post), all or nothing.
+
+        Args:
+            read_to: the letter's number in the agency's register, where it came from one.
 
         Returns:
             The posts as stored, or None where the event was there already: then nothing changed but a counter.
         """
-        if not posts and event.type not in CHANGES_POSTS:
+        if not posts and event.type not in CHANGES_POSTS and read_to is None:
             return [] if self.hear(event, received_at) else None  # one statement is a transaction of its own
         self._db.execute("BEGIN IMMEDIATE")
         try:
+            if read_to is not None:
+                self._db.execute("INSERT OR REPLACE INTO place (one, number) VALUES (1, ?)", (read_to,))
             if not self.hear(event, received_at):
                 self._db.execute("COMMIT")
                 return None
@@ -180,11 +203,11 @@ class AgencyRecords:
                 )
             stored = []
             for index, (delay, post) in enumerate(posts):
-                event_id = derived_id(event.id, f"{self.agency_id}/{index}")
-                due_at = received_at + delay
-                stored += self._insert_post(
-                    event_id, post.case or event.case, event.jurisdiction, post, event.id, due_at
+                case = post.case or event.case
+                event_id = self._ids(post.type, case, self._steps(case) + 1) or derived_id(
+                    event.id, f"{self.agency_id}/{index}"
                 )
+                stored += self._insert_post(event_id, case, event.jurisdiction, post, event.id, received_at + delay)
             self._db.execute("COMMIT")
             return stored
         except BaseException:
@@ -198,6 +221,15 @@ class AgencyRecords:
             (case, case),
         )
         return [Told(type, json.loads(data)) for type, data in rows]
+
+    def read_to(self) -> int:
+        """How far the agency's register of letters has been read."""
+        found = self._db.execute("SELECT number FROM place").fetchone()
+        return int(found[0]) if found is not None else 0
+
+    def step_of(self, post: Sent) -> int:
+        """The post's place among all that the agency means to send about its case, from 1."""
+        return self._steps(post.case, post.number)
 
     def is_waiting(self, number: int) -> bool:
         """Whether a post has no answer yet and was not dropped."""
@@ -265,6 +297,10 @@ class AgencyRecords:
     def states(self) -> dict[str, int]:
         """How many posts are in each state."""
         return dict(self._db.execute("SELECT state, count(*) FROM sent GROUP BY state").fetchall())
+
+    def _steps(self, case: str, up_to: int = 2**62) -> int:
+        asked = "SELECT count(*) FROM sent WHERE case_id = ? AND number <= ?"
+        return int(self._db.execute(asked, (case, up_to)).fetchone()[0])
 
     def _insert_post(
         self, event_id: str, case: str, jurisdiction: str | None, post: Post, cause: str | None, due_at: float

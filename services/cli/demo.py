@@ -44,6 +44,9 @@ def demo(
         bool,
         typer.Option("--meetings/--no-meetings", help="Play a round of proposals and permits beside the requests."),
     ] = True,
+    http_only: Annotated[
+        bool, typer.Option("--http-only", help="Every agency speaks and hears by HTTP: what the bench measures.")
+    ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object as the last line, and end: implies --exit.")
     ] = False,
@@ -74,6 +77,7 @@ def demo(
         secure=secure,
         seed=seed,
         speed=speed,
+        http_only=http_only,
         report=progress.report,
     )
     read, unread = read_requests(requests, simulated.city, folder) if requests else (None, [])
@@ -110,6 +114,7 @@ def _play(
     from services.cli.demo_progress import Display
     from services.cli.demo_report import Outcome, last_line, print_report, troubles
     from services.cli.demo_story import tell_story
+    from services.cli.demo_systems import print_systems
 
     for sentence in unread:
         console.print(f"[yellow]not a request:[/] {escape(sentence)}")
@@ -117,6 +122,7 @@ def _play(
     name = simulated.city.text(simulated.city.name)
     console.print(f"\n[bold]{name}[/]: {total:,} requests come in, {rate:g} a second.\n")
     watch = simulated.submit(requests, per_second=rate)
+    simulated.make_mistakes()
     proposals = simulated.hold_meetings(proposals=PROPOSALS, permits=PERMITS) if meetings else []
     display = Display(console, watch, total)
     with display.shown():
@@ -125,7 +131,9 @@ def _play(
         ledgers, counts = simulated.outcome()
     counts.submitted += len(unread)
     counts.rejected += len(unread)
-    outcome = Outcome(simulated.city, ledgers, counts, _kafka_version(simulated), simulated.stuck(ledgers, counts))
+    outcome = Outcome(
+        simulated.city, ledgers, counts, _kafka_version(simulated), simulated.stuck(ledgers, counts), simulated.own
+    )
     if not as_json:
         print_report(console, outcome)
     for sentence in troubles(outcome):
@@ -133,6 +141,7 @@ def _play(
     if not as_json:
         assert simulated.local.run is not None, "it has started"
         tell_story(console, simulated.local.run.casebook_url, simulated.city, proposals)
+        print_systems(console, simulated, ledgers)
         _where_to_look(console, simulated)
     if as_json:
         print(last_line(outcome), flush=True)

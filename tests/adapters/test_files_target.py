@@ -13,12 +13,14 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
+from sqlalchemy import inspect
 
 from adapters.kinds import Place
 from adapters.mapping import Mapping
 from adapters.outcome import Outcome
 from adapters.targets.files import target as module
 from adapters.targets.files.periods import Length, period_of
+from adapters.targets.files.rows import TABLES, files, unwritten
 from adapters.targets.files.target import KIND, FilesTarget, FilesTargetConfig
 from bus.inbox import Arrived
 from schemas.envelope import Event
@@ -281,3 +283,31 @@ def test_the_hour_that_summer_time_repeats_is_one_period(length: Length, name: s
     first = datetime(2026, 10, 25, 0, 30, tzinfo=UTC).timestamp()
     berlin = ZoneInfo("Europe/Berlin")
     assert period_of(first, length, berlin) == period_of(first + HOUR, length, berlin) == name
+
+
+async def test_a_system_that_looks_all_the_time_gets_a_file_each_second(tmp_path: Path, adapter: SmallAdapter) -> None:
+    export = Export(tmp_path, adapter, period="second")
+    await export.take(comment(agency="public-works", id="first"), comment(agency="public-works", id="second"))
+    await export.target.write_due()
+    assert list(export.folder.glob("*.csv")) == [], "a second that is not over has no file"
+    export.now += 1
+    await export.take(comment(agency="public-works", id="third"))
+    await export.target.write_due()
+    export.now += 60
+    await export.target.write_due()
+    assert sorted(path.name for path in export.folder.iterdir()) == [
+        "catatan-2026-11-24T083000.csv",
+        "catatan-2026-11-24T083001.csv",
+    ]
+    assert period_of(export.now, "minute", ZoneInfo("Asia/Makassar")) == "2026-11-24T0831"
+
+
+async def test_the_index_of_what_is_unwritten_comes_to_a_table_that_an_earlier_version_made(
+    tmp_path: Path, adapter: SmallAdapter
+) -> None:
+    await adapter.database.run(TABLES.create_all, alone=True)
+    await adapter.database.run(lambda connection: unwritten.drop(connection), alone=True)
+    export = Export(tmp_path, adapter)
+    await export.take(comment(agency="public-works", id="first"))
+    found = await adapter.database.run(lambda connection: inspect(connection).get_indexes(files.name))
+    assert unwritten.name in [index["name"] for index in found]

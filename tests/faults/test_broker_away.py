@@ -17,7 +17,8 @@ from deploy.local.ports import free_ports
 from deploy.local.readiness import why_not_ready
 from deploy.simulation.records import Sent
 from deploy.simulation.requests import SUBMITTED
-from tests.faults.town import CITY, Town
+from tests.faults.town import Town
+from tests.faults.words import CITY
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(900)]
 

@@ -57,7 +57,7 @@ def test_a_city_that_is_stopped_and_then_killed_as_a_whole_in_the_midst_of_a_run
 @contextmanager
 def demo(town: Town) -> Iterator[subprocess.Popen[bytes]]:
     """`subak demo` on the town's home, which stays up; killed where the test has not ended it."""
-    words = ("--city", town.directory.id, "--home", str(town.home.parent), "--keep", "--seed", str(town.seed))
+    words = ("--city", str(town.folder), "--home", str(town.home.parent), "--keep", "--seed", str(town.seed))
     pace = ("--count", str(REQUESTS), "--rate", str(PER_SECOND), "--speed", str(SPEED))
     with (town.home / "demo.log").open("ab") as output:
         env = dict(os.environ) | {"SUBAK_KAFKA_PARTITIONS": str(PARTITIONS)}

@@ -16,16 +16,14 @@ from pathlib import Path
 
 import pytest
 
-from bus.city import City, city_path, load_city
+from bus.city import City, load_city
 from deploy.local.children import log_tail
 from deploy.simulation.city import SimulatedCity
 from deploy.simulation.records import AgencyRecords
 from deploy.simulation.requests import SUBMITTED
 from deploy.simulation.watch import Watch
 from tests.faults import evidence
-
-CITY = "san-francisco"
-"""The city that is lightest to run: two adapters."""
+from tests.faults.words import in_their_own_words
 
 PARTITIONS = 2
 """So that members can share a stage, and a record can come on the wrong one."""
@@ -48,7 +46,8 @@ class Town:
         self._home = home
         self._city: SimulatedCity | None = None
         self._began = time.monotonic()
-        self.directory: City = load_city(city_path(CITY))
+        self.folder = in_their_own_words(home / "city")
+        self.directory: City = load_city(self.folder)
 
     # -- lives
 
@@ -71,7 +70,7 @@ class Town:
     def open(self, *, fresh: bool = False, cases: Sequence[str] = ()) -> None:
         """Start it on the data that are there. `cases`: of an earlier life, to follow in this one."""
         self._city = SimulatedCity(
-            CITY,
+            str(self.folder),
             partitions=PARTITIONS,
             brokers=self.brokers,
             home=self._home,

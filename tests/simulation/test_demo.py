@@ -78,6 +78,11 @@ async def test_the_demo_tells_a_person_what_happened(tmp_path: Path) -> None:
     assert code == 0, err
     for part in ("What each agency's own system", "Where the cases are", "lost 0", "because of #1", "subak case list"):
         assert part in out
+    for kind in ("sql", "files (CSV)", "files (XLSX)", "http, open311"):
+        assert kind in out, "a kind of source is not shown"
+    assert "The nearest: selesai" not in out  # a status is a condition, not a code
+    for mistake in ("no [[event]] of the mapping takes this record", "this is no case id", "the row has", "dua juta"):
+        assert mistake in out.replace("\n", " ") or mistake in " ".join(out.split()), mistake
 
 
 @pytest.mark.timeout(600)
@@ -111,11 +116,12 @@ async def test_a_feed_that_is_none_is_told_before_anything_starts(tmp_path: Path
 
 @pytest.mark.timeout(600)
 def test_killed_systems_and_adapters_lose_nothing_and_do_nothing_twice(tmp_path: Path) -> None:
-    """kill -9 of the agencies' systems and of an adapter, in turn, while 60 cases run."""
+    """kill -9 of the agencies' systems and of an adapter, in turn, while 60 cases run; clerks make their mistakes."""
     city = SimulatedCity("denpasar", home=tmp_path, speed=3)
     city.start()
     try:
         watch = city.submit(city.made_up(60), per_second=15)
+        city.make_mistakes()
         victims = [(20, NAME), (60, "adapter-agencies"), (120, NAME), (180, "adapter-citizens"), (240, NAME)]
         for standing in city.follow():
             if victims and standing.posted >= victims[0][0]:
@@ -125,6 +131,15 @@ def test_killed_systems_and_adapters_lose_nothing_and_do_nothing_twice(tmp_path:
         assert counts.clean, (counts, city.stuck(ledgers, counts))
         assert counts.closed == 60
         assert watch.finished
+        assert set(city.own) == {"public-works", "environment", "planning"}
+        assert all(ledgers[agency].sent and ledgers[agency].heard for agency in city.own), "a kind was not used"
+        refused = city.refusals()
+        assert [refusal.row for refusal in refused["public-works"]] == ["penanganan", "penanganan"]
+        assert [refusal.row for refusal in refused["environment"]] == [
+            f"mistakes.errors.csv, row {number}" for number in (2, 3, 4)
+        ]
+        assert "2 cells" not in refused["environment"][0].reasons
+        assert "ragged" in refused["environment"][1].reasons or "cells" in refused["environment"][1].reasons
 
         city.local.kill(NAME, restart=False)
         city.submit(city.made_up(2), per_second=100)

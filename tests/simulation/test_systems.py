@@ -210,7 +210,7 @@ class Simulator:
         self.started.append(self.process)
         url = f"http://127.0.0.1:{self.arrangement.port}/health/ready"
         async with aiohttp.ClientSession() as session:
-            for _ in range(200):
+            for _ in range(600):
                 try:
                     async with session.get(url) as answer:
                         assert answer.status == 200

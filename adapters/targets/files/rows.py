@@ -64,6 +64,15 @@ files = Table(
     Column("at", Double, nullable=False),
 )
 
+unwritten = Index("subak_target_files_unwritten", files.c.agency, files.c.state)
+"""So that looking for what is due costs nothing where years of short periods stand."""
+
+
+def make_tables(connection: Connection) -> None:
+    """Make what is missing, the index of an earlier version's table too."""
+    TABLES.create_all(connection)
+    unwritten.create(connection, checkfirst=True)
+
 
 class FileOf(NamedTuple):
     """One file: of which table, which period, which part."""
@@ -133,7 +142,7 @@ def unfinished(connection: Connection, agency: str) -> list[tuple[FileOf, str]]:
     """The files that are open or ready, the oldest first, with their state."""
     found = connection.execute(
         select(files.c.table, files.c.period, files.c.part, files.c.state)
-        .where(files.c.agency == agency, files.c.state != "written")
+        .where(files.c.agency == agency, files.c.state.in_(("open", "ready")))
         .order_by(files.c.period, files.c.table, files.c.part)
     )
     return [(FileOf(row.table, row.period, row.part), row.state) for row in found]

@@ -28,13 +28,13 @@ from adapters.kinds import Place, TargetKind
 from adapters.mapping import AgencyRow, Mapping
 from adapters.outcome import DELIVERED, Outcome
 from adapters.spreadsheets import disarmed
-from adapters.targets.files.periods import period_of
+from adapters.targets.files.periods import Length, period_of
 from adapters.targets.files.rows import (
-    TABLES,
     FileOf,
     NewRow,
     event_key,
     forget,
+    make_tables,
     read_cells,
     set_state,
     store_rows,
@@ -52,6 +52,7 @@ from schemas.values import Text500
 log = get_logger("files_target")
 
 READ_ROWS = 1000
+FORGET_SECONDS = 3600.0
 _TABLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
@@ -62,7 +63,7 @@ class FilesTargetConfig(Strict):
     """Where files are put, relative to adapter.toml."""
     mapping: Text500
     """The mapping whose `[[row]]`s say which rows an event becomes, relative to adapter.toml. A table is a file."""
-    period: Literal["hour", "day", "month"] = "day"
+    period: Length = "day"
     """What one file covers, by the city's clock and the time at which the adapter had the event."""
     delimiter: Annotated[str, StringConstraints(pattern=r"^[^\"\r\n\u0000]$")] = ","
     """What stands between cells."""
@@ -101,6 +102,7 @@ class FilesTarget:
             )
         self._opened = asyncio.Lock()
         self._is_open = False
+        self._forgot_at = 0.0
 
     async def call(self, event: Arrived) -> Outcome:
         """Store the rows of an event for the file of the present period."""
@@ -157,8 +159,10 @@ class FilesTarget:
             await asyncio.to_thread(_give_name, self._temporary(file), self._folder / file.name)
             await self._database.run(partial(written, agency=self._agency, file=file, now=now))
             log.info("file_written", agency=self._agency, file=file.name)
+        if due and now - self._forgot_at > FORGET_SECONDS:  # not with each file: there may be one each second
             before = now - self._config.remember_days * 86_400
             await self._database.run(partial(forget, agency=self._agency, before=before))
+            self._forgot_at = now
 
     async def _write(self, file: FileOf) -> None:
         path = self._temporary(file)
@@ -197,7 +201,7 @@ class FilesTarget:
     async def _open(self) -> None:
         async with self._opened:
             if not self._is_open:
-                await self._database.run(TABLES.create_all, alone=True)
+                await self._database.run(make_tables, alone=True)
                 self._is_open = True
 
     def _temporary(self, file: FileOf) -> Path:
