@@ -104,7 +104,8 @@ class LocalCity:
         self._environment = dict(environment or {})
         self._owner = HomeLock(self.home)
         self._specs: list[ProcessSpec] = []
-        self._adapters: list[AdapterFile] = []
+        self.adapters: list[AdapterFile] = []
+        """One for each adapter that runs here."""
         self._ending = threading.Event()
         self._kafka_watches: list[threading.Thread] = []
 
@@ -117,7 +118,7 @@ class LocalCity:
         self._owner.take()
         try:
             self._start_kafka()
-            self._adapters = self._write_adapters()
+            self.adapters = self._write_adapters()
             self._specs = self._make_specs()
             self.supervisor.start(self._specs)
             self.supervisor.wait_until_ready(seconds=READY_SECONDS_MAX)
@@ -154,10 +155,6 @@ class LocalCity:
             self.brokers[name].start()
         else:
             self.supervisor.restart(name)
-
-    def adapter_of(self, agency: str) -> AdapterFile:
-        """The file of the adapter that serves an agency."""
-        return next(file for file in self._adapters if agency in file.tokens)
 
     @property
     def brokers(self) -> Mapping[str, LocalKafka]:
@@ -293,7 +290,7 @@ class LocalCity:
                 file.port,
                 dict(self._identity(None)),
             )
-            for file in self._adapters
+            for file in self.adapters
         ]
         return specs
 
@@ -339,10 +336,10 @@ class LocalCity:
             replication_factor=self.replication_factor,
             casebook_url=urls["casebook"],
             **self._security_of_run(),
-            adapters={agency: access for file in self._adapters for agency, access in file.accesses.items()},
+            adapters={agency: access for file in self.adapters for agency, access in file.accesses.items()},
             open311={
                 agency: {"url": file.open311_url(agency), "api_key": key}
-                for file in self._adapters
+                for file in self.adapters
                 for agency, key in file.open311_keys.items()
             },
             processes={

@@ -249,7 +249,8 @@ class SimulatedCity:
 
     def refusals(self) -> dict[str, list[Refusal]]:
         """What the adapters could not take of the agencies' own systems, by agency."""
-        return {id: refusals(own, id, self.local.adapter_of(id).database) for id, own in sorted(self.own.items())}
+        databases = {agency: file.database for file in self.local.adapters for agency in file.tokens}
+        return {id: refusals(own, id, databases[id]) for id, own in sorted(self.own.items())}
 
     def _kinds(self, agency: str) -> AgencyKinds | None:
         """Lay an agency's example out, for its adapter and for whoever simulates it."""
