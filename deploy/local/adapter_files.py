@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import shutil
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,10 @@ class AgencyKinds:
     sources: tuple[Mapping[str, Any], ...] = ()
     target: Mapping[str, Any] | None = None
     """None: by webhook."""
+    modules: Mapping[str, Path] = field(default_factory=dict)
+    """Python modules of its own that are to lie beside adapter.toml, by name."""
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Variables that its own modules read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +62,11 @@ class AdapterFile:
     def url(self) -> str:
         """Where its HTTP source is."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables for the adapter's process."""
+        return {name: value for kinds in self.kinds.values() for name, value in kinds.environment.items()}
 
     @property
     def database(self) -> Path:
@@ -118,6 +128,9 @@ class AdapterFile:
                     f"    requests_per_minute = {OPEN311_PER_MINUTE}",
                 ]
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        for kinds in self.kinds.values():
+            for name, module in kinds.modules.items():
+                shutil.copyfile(module, self.path.with_name(f"{name}.py"))
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")

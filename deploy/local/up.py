@@ -288,7 +288,7 @@ class LocalCity:
                 f"adapter-{file.name}",
                 [*subak, "run", "adapter", str(file.path)],
                 file.port,
-                dict(self._identity(None)),
+                dict(self._identity(None)) | file.environment,
             )
             for file in self.adapters
         ]

@@ -37,6 +37,7 @@ DATABASE = "system.sqlite3"
 
 QUICK: Mapping[str, Mapping[str, Any]] = {
     "source sql": {"poll_seconds": 0.1},
+    "source python": {"poll_seconds": 0.1},
     "source files": {"settle_seconds": 0.2, "poll_seconds": 0.2},
     "target files": {"period": "second", "look_seconds": 0.2},
 }
@@ -67,7 +68,8 @@ class Example:
         url = str(database or f"sqlite:///{home / DATABASE}")
         source = self._section("source", self.source, home, url)
         target = self._section("target", self.target, home, url) if self.target is not None else None
-        if "url" in source:
+        has_database = "url" in source or "handler" in source
+        if has_database:
             self._make_tables(agency_url(url, home))
         for section in filter(None, (source, target)):
             if "folder" in section:
@@ -77,13 +79,17 @@ class Example:
             source=self.source["kind"],
             source_name=self.source.get("name", self.source["kind"]),
             target=self.target["kind"] if self.target is not None else None,
-            url=url if "url" in source else None,
+            url=url if has_database else None,
             outgoing=source.get("folder"),
             incoming=target.get("folder") if target is not None else None,
             spreadsheet=any(name.lower().endswith(".xlsx") for name in source.get("files", ())),
             delimiters=(source.get("delimiter", ","), (target or {}).get("delimiter", ",")),
         )
-        return AgencyKinds(sources=(source,), target=target), own
+        modules, environment = {}, {}
+        if "handler" in source:  # one adapter serves many agencies here: each has its module under a name of its own
+            modules[self._module("handlers")] = self.folder / "handlers.py"
+            environment[f"{self.agency.upper().replace('-', '_')}_DATABASE"] = str(home / DATABASE)
+        return AgencyKinds(sources=(source,), target=target, modules=modules, environment=environment), own
 
     def make_mistakes(self, own: OwnSystem) -> None:
         """Write what the example's `mistakes` file holds into the agency's system, where it has one."""
@@ -103,7 +109,13 @@ class Example:
             found["folder"] = str(home / found["folder"])
         if "url" in found:
             found["url"] = url
+        if "handler" in found:
+            module, _, function = found["handler"].partition(":")
+            found["handler"] = f"{self._module(module)}:{function}"
         return found
+
+    def _module(self, name: str) -> str:
+        return f"{self.agency.replace('-', '_')}_{name}"
 
     def _make_tables(self, url: URL) -> None:
         """The agency's own tables, then what `subak adapter sql-ddl` prints for them."""
@@ -111,12 +123,13 @@ class Example:
         tables = self.folder / f"tables.{kind}.sql"
         if not tables.exists():
             raise Misconfigured(f"the example {self.folder.name} has no {tables.name}: choose another database for it.")
-        keys = {key: value for key, value in self.source.items() if key not in ("kind", "name")}
-        config = SqlSourceConfig.model_validate(_tuples(keys))
-        made = [*ddl(kind, config.changes, config.table), TAKEN_DDL]
-        script = tables.read_text(encoding="utf-8")
+        scripts = [tables.read_text(encoding="utf-8")]
+        if "url" in self.source:
+            keys = {key: value for key, value in self.source.items() if key not in ("kind", "name")}
+            config = SqlSourceConfig.model_validate(_tuples(keys))
+            scripts += [*ddl(kind, config.changes, config.table), TAKEN_DDL]
         try:
-            _run(url, [script, *made])
+            _run(url, scripts)
         except (sqlite3.Error, SQLAlchemyError) as error:
             shown = url.render_as_string(hide_password=True)
             raise Misconfigured(f"the tables of {self.agency} cannot be made in {shown}: {error}") from error

@@ -11,7 +11,7 @@ class OwnSystem(Strict):
     example: str
     """The example's folder."""
     source: str
-    """The kind in which it speaks: `sql`, `files`."""
+    """The kind in which it speaks: `sql`, `files`, `python`."""
     source_name: str
     """As its ids are derived with it."""
     target: str | None

@@ -1,4 +1,7 @@
-"""A desk at a database: a row for each case, which every step changes; a register into which the adapter writes."""
+"""A desk at a database: a row for each case, which every step changes, or a journal with a line for each step.
+
+What the agency is told stands in a register, into which the adapter writes.
+"""
 
 from __future__ import annotations
 
@@ -61,6 +64,10 @@ class SqlDesk:
         values = {name: fitted(own.c[name], value, self._zone) for name, value in said.items()}
         step, case = own.c[self._words.step], own.c[self._words.case]
         is_case = case == values[self._words.case]
+        if list(own.primary_key.columns) != [case]:  # a journal: its lines are never changed
+            if connection.scalar(select(case).where(is_case, step == values[self._words.step])) is None:
+                connection.execute(insert(own).values(values))
+            return
         changed = connection.execute(update(own).where(is_case, step < values[self._words.step]).values(values))
         if not changed.rowcount and connection.scalar(select(case).where(is_case)) is None:
             connection.execute(insert(own).values(values))

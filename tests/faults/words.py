@@ -15,8 +15,8 @@ from deploy.simulation.examples import FOLDER
 CITY = "san-francisco"
 EXAMPLES = city_path("denpasar") / FOLDER
 
-WHOSE = {"public-works": "public-works", "environment": "transport", "planning": "housing"}
-"""An example's agency, and whose it becomes: a database with triggers, CSV both ways, XLSX."""
+WHOSE = {"public-works": "public-works", "environment": "utilities", "planning": "housing", "transport": "transport"}
+"""An example's agency, and whose it becomes: a database with triggers, CSV both ways, XLSX, Python."""
 
 
 def in_their_own_words(folder: Path) -> Path:

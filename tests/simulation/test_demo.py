@@ -78,7 +78,7 @@ async def test_the_demo_tells_a_person_what_happened(tmp_path: Path) -> None:
     assert code == 0, err
     for part in ("What each agency's own system", "Where the cases are", "lost 0", "because of #1", "subak case list"):
         assert part in out
-    for kind in ("sql", "files (CSV)", "files (XLSX)", "http, open311"):
+    for kind in ("sql", "files (CSV)", "files (XLSX)", "python", "http, open311"):
         assert kind in out, "a kind of source is not shown"
     assert "The nearest: selesai" not in out  # a status is a condition, not a code
     for mistake in ("no [[event]] of the mapping takes this record", "this is no case id", "the row has", "dua juta"):
@@ -131,7 +131,7 @@ def test_killed_systems_and_adapters_lose_nothing_and_do_nothing_twice(tmp_path:
         assert counts.clean, (counts, city.stuck(ledgers, counts))
         assert counts.closed == 60
         assert watch.finished
-        assert set(city.own) == {"public-works", "environment", "planning"}
+        assert set(city.own) == {"public-works", "environment", "planning", "transport"}
         assert all(ledgers[agency].sent and ledgers[agency].heard for agency in city.own), "a kind was not used"
         refused = city.refusals()
         assert [refusal.row for refusal in refused["public-works"]] == ["penanganan", "penanganan"]
