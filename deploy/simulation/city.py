@@ -35,6 +35,7 @@ from deploy.simulation.requests import SUBMITTED, made_up, plan
 from deploy.simulation.roster import roster
 from deploy.simulation.timeline import timeline
 from deploy.simulation.watch import Standing, Watch
+from schemas.failures import Misconfigured
 
 NAME = "simulation"
 READY_SECONDS_MAX = 30.0
@@ -102,6 +103,9 @@ class SimulatedCity:
         """The agencies that have a system in their own words, as the city's folder shows it."""
         self.own: dict[str, OwnSystem] = {}
         """Where these systems lie, once they are laid out."""
+        speak_sql = {id for id, one in self.examples.items() if one.source["kind"] == "sql"}
+        if unknown := sorted(set(self._databases) - speak_sql):
+            raise Misconfigured(f"{unknown[0]!r} is no agency of {self.city.id} that speaks by its own SQL database.")
         self.cases: list[str] = []
         """The cases of the requests submitted here, in their order."""
         self.records: dict[str, AgencyRecords] = {}

@@ -16,6 +16,7 @@ from rich.markup import escape
 
 from bus.city import city_path
 from bus.settings import read_settings
+from schemas.failures import Misconfigured
 from services.cli.itself import command
 from services.cli.up import StartProgress, ignore_interrupts, interrupt_on_signals, missing_extra, until_failure
 
@@ -47,6 +48,13 @@ def demo(
     http_only: Annotated[
         bool, typer.Option("--http-only", help="Every agency speaks and hears by HTTP: what the bench measures.")
     ] = False,
+    agency_database: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Where an agency that has a database keeps its tables: AGENCY=URL, such as "
+            "public-works=postgresql://me@localhost/pupr. Default: SQLite."
+        ),
+    ] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one JSON object as the last line, and end: implies --exit.")
     ] = False,
@@ -78,6 +86,7 @@ def demo(
         seed=seed,
         speed=speed,
         http_only=http_only,
+        databases=_databases(agency_database or ()),
         report=progress.report,
     )
     read, unread = read_requests(requests, simulated.city, folder) if requests else (None, [])
@@ -98,6 +107,13 @@ def demo(
         simulated.stop()
     if not clean:
         raise typer.Exit(EXIT_NOT_CLEAN)
+
+
+def _databases(said: Sequence[str]) -> dict[str, str]:
+    found = dict(one.partition("=")[::2] for one in said)
+    if wrong := next((agency for agency, url in found.items() if not url), None):
+        raise Misconfigured(f"--agency-database {wrong}: write AGENCY=URL.")
+    return found
 
 
 def _play(

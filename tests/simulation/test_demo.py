@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from deploy.simulation.city import NAME, SimulatedCity
+from schemas.failures import Misconfigured
+from tests.support.postgresql import PostgreSQL
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 
@@ -178,3 +180,27 @@ async def test_ctrl_c_ends_a_running_demo_and_everything_that_it_started(tmp_pat
     assert b"The data stay" in rest
     for name, found in run["processes"].items():
         assert not Path(f"/proc/{found['pid']}").exists(), f"{name} still runs"
+
+
+@pytest.mark.timeout(600)
+def test_an_agencys_tables_on_postgresql_serve_the_demo_as_well(tmp_path: Path, postgresql: PostgreSQL) -> None:
+    url = postgresql.new_database()
+    city = SimulatedCity("denpasar", home=tmp_path, speed=5, databases={"public-works": url})
+    city.start()
+    try:
+        city.submit([one for one in city.made_up(80) if one["service_code"] in ("drain", "road-damage")], per_second=10)
+        city.make_mistakes()
+        for _ in city.follow():
+            pass
+        ledgers, counts = city.outcome()
+        assert counts.clean, (counts, city.stuck(ledgers, counts))
+        assert ledgers["public-works"].sent
+        assert ledgers["public-works"].heard
+        assert len(city.refusals()["public-works"]) == 2
+    finally:
+        city.stop()
+
+
+def test_a_database_for_an_agency_that_has_none_is_told_before_anything_starts(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="health"):
+        SimulatedCity("denpasar", home=tmp_path, databases={"health": "postgresql://nobody@127.0.0.1/x"})
