@@ -105,7 +105,6 @@ class LocalCity:
         self._owner = HomeLock(self.home)
         self._specs: list[ProcessSpec] = []
         self.adapters: list[AdapterFile] = []
-        """One for each adapter that runs here."""
         self._ending = threading.Event()
         self._kafka_watches: list[threading.Thread] = []
 
