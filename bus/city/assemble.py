@@ -304,6 +304,7 @@ def _service(
             Responsibility(areas=tuple(one.areas or whole_city), agencies=tuple(one.agencies))
             for one in entry.responsible
         ),
+        works=tuple(tuple(one.agencies) for one in entry.works),
         warn_at=entry.warn_at if entry.warn_at is not None else warn_at,
         **targets,
     )

@@ -55,7 +55,10 @@ def check_rights(draft: Draft, problems: Problems) -> None:
         parts.says(first, (*ANSWER_TYPES, *WORK_TYPES), f"{SERVICES} asks it first")
         for id in others:
             parts.says(id, WORK_TYPES, f"{SERVICES} asks it after others")
-    for id in parts.ways_up([id for agencies in asked for id in agencies]):
+    joint = [id for service in draft.services.values() for agencies in service.works for id in agencies]
+    for id in joint:
+        parts.says(id, WORK_TYPES, f"{SERVICES} names it for a part of works")
+    for id in parts.ways_up([*(id for agencies in asked for id in agencies), *joint]):
         parts.says(id, (*ANSWER_TYPES, *WORK_TYPES), "what is overdue elsewhere comes to it")
     for id in _inspectors(draft):
         parts.says(id, INSPECTOR_TYPES, "it inspects finished work")

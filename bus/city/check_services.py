@@ -26,6 +26,7 @@ def check_services(draft: Draft, problems: Problems) -> None:
         _check_attributes(draft, service, key, problems)
         _check_named(draft, service, key, chains, problems)
         _check_owned(draft, service, key, chains, problems)
+        _check_works(draft, service, key, problems)
     general = draft.settings.general_service
     if general is not None and draft.service_codes and general not in draft.service_codes:
         advice = nearest(general, draft.service_codes)
@@ -89,6 +90,16 @@ def _check_named(
             if areas and missed and all(code in draft.areas for code in areas):
                 problem = f'"{id}" is asked about {_shown(draft, missed)}, which is not in its areas'
                 problems.note(SERVICES, f"{where}.agencies", problem, f"Add the area to {id}, or ask somebody else.")
+
+
+def _check_works(draft: Draft, service: Service, key: str, problems: Problems) -> None:
+    """The agencies of works exist, and each has one part: its word says which part it means."""
+    named = [id for agencies in service.works for id in agencies]
+    for id in dict.fromkeys(named):
+        if draft.agency_ids and id not in draft.agency_ids:
+            problems.note(SERVICES, f"{key}.works", f'there is no agency "{id}"', nearest(id, draft.agency_ids))
+        if named.count(id) > 1:
+            problems.note(SERVICES, f"{key}.works", f'"{id}" stands twice', "Give each agency one part.")
 
 
 def _check_owned(

@@ -181,6 +181,12 @@ class ResponsibleEntry(Strict):
     agencies: list[str] = Field(min_length=1)
 
 
+class WorksEntry(Strict):
+    """`[[service.works]]` in services.toml: one step of works of several agencies."""
+
+    agencies: list[str] = Field(min_length=1, max_length=10)
+
+
 class TargetsEntry(Strict):
     """`[targets]` in services.toml, and the same keys in a service: working time, or ISO 8601 durations."""
 
@@ -225,6 +231,7 @@ class ServiceEntry(TargetsEntry):
     type: Literal["realtime", "batch", "blackbox"] = "realtime"
     attributes: list[AttributeEntry] = Field(default=[], max_length=50)
     responsible: list[ResponsibleEntry] = Field(min_length=1)
+    works: list[WorksEntry] = Field(default=[], max_length=10)
 
 
 class ServicesFile(Strict):

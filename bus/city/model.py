@@ -230,6 +230,8 @@ class Service(Strict):
     attributes: tuple[ServiceAttribute, ...] = ()
     """What else it asks, in the order of asking."""
     responsible: tuple[Responsibility, ...] = Field(min_length=1)
+    works: tuple[tuple[str, ...], ...] = ()
+    """The agencies that do the work together, step after step, those of a step at once; empty: whoever holds it."""
     acknowledge_within: Within
     resolve_within: Within
     approve_within: Within

@@ -30,6 +30,14 @@ def of_each_service(city: City) -> Found:
             yield place, area, upwards(city, *city.candidates(code, area))
 
 
+def of_each_joint_work(city: City) -> Found:
+    """Who is ordered for each part of works of several agencies."""
+    for code, service in city.services.items():
+        for agencies in service.works:
+            for agency in agencies:
+                yield f"{code}, the part of {agency}", None, upwards(city, agency)
+
+
 def of_each_area(ask: Callable[[City, str], str]) -> Callable[[City], Found]:
     """Who is asked in each area of the city."""
 

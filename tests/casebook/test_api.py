@@ -22,7 +22,7 @@ from services.casebook.api import casebook_api
 from services.casebook.measuring import measure
 from services.casebook.questions import Questions
 from services.casebook.writer import Writer
-from services.workflows.repair import opening as repair_module
+from services.workflows.repair import joint as repair_module
 from tests.casebook.tables import fill, rows
 from tests.support.logbook import START, Logbook
 

@@ -45,7 +45,7 @@ from schemas.values import Money
 from services.casebook.database import writer_engine
 from services.casebook.entry import entry_of
 from services.casebook.projection import apply
-from services.workflows.repair import opening as repair_module
+from services.workflows.repair import joint as repair_module
 from tests.casebook.tables import contents, fill, one_topic_first, rows
 from tests.support.logbook import PERSONAL, Logbook
 

@@ -22,7 +22,7 @@ from schemas.values import Reporter
 from services.casebook.api import casebook_api
 from services.casebook.database import reader_engine, writer_engine
 from services.casebook.questions import Questions
-from services.workflows.repair import opening as repair_module
+from services.workflows.repair import joint as repair_module
 from tests.casebook.tables import fill
 from tests.support.logbook import PERSONAL, Logbook
 

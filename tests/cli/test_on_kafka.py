@@ -28,7 +28,7 @@ from services.casebook.following import Following, FollowingSettings
 from services.casebook.questions import Questions
 from services.casebook.writer import Writer
 from services.cli.tail import Wanted, _start_ms
-from services.workflows.repair import opening as repair_module
+from services.workflows.repair import joint as repair_module
 from tests.cli.command import found, run, said
 from tests.support.bus import SmallBus
 from tests.support.counting import settings_for

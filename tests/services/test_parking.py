@@ -17,7 +17,7 @@ from services.workflows.catalogue import WORKFLOWS
 from services.workflows.definition import CLOSED
 from services.workflows.logic import Workflows
 from services.workflows.memory import Memory
-from services.workflows.repair import opening as repair_module
+from services.workflows.repair import joint as repair_module
 from tests.services.test_repair import AREA, CITIZENS, CITY, FIRST, SERVICE
 from tests.support.matter import Matter
 

@@ -22,7 +22,7 @@ from schemas.types.cases import CaseParked, CaseWarned, Message, MessageRefused,
 from schemas.types.requests import RequestAcknowledged, RequestSubmitted
 from services.workflows.catalogue import WORKFLOWS
 from services.workflows.logic import Workflows
-from services.workflows.repair import opening
+from services.workflows.repair import joint
 from services.workflows.watch import EXIT_STUCK, Watch
 from tests.services.test_repair import AREA, CITIZENS, CITY, FIRST, SERVICE
 from tests.support.matter import Matter
@@ -75,7 +75,7 @@ def test_a_sick_handler_parks_its_case_says_why_and_stops_nobody_else(
 ) -> None:
     before = matter.case()
     with monkeypatch.context() as sick:
-        sick.setattr(opening, "order", handler)
+        sick.setattr(joint, "order", handler)
         matter.say(FIRST, RequestAcknowledged())
     assert why in matter.said(CaseParked).error
     assert matter.case() == before, "what it did so far counts"

@@ -6,7 +6,7 @@ from the city's files; nothing of a city is in here. `case.py` says what is reme
 of a case's life, in order, and importing them completes the workflow.
 """
 
-from services.workflows.repair import approval, inspection, merging, opening, work
+from services.workflows.repair import approval, inspection, joint, merging, opening, work
 from services.workflows.repair.case import RepairCase, repair
 
-__all__ = ["RepairCase", "approval", "inspection", "merging", "opening", "repair", "work"]
+__all__ = ["RepairCase", "approval", "inspection", "joint", "merging", "opening", "repair", "work"]

@@ -5,16 +5,26 @@ from __future__ import annotations
 from schemas.types.approvals import ApprovalExpired, ApprovalGranted, ApprovalRefused, ApprovalSentBack
 from schemas.types.cases import TimerFired
 from services.workflows.definition import CLOSED, Step
-from services.workflows.repair.case import AWAITING_APPROVAL, FORWARDED, ORDERED, Amount, RepairCase, change, repair
-from services.workflows.repair.steps import above_of, close, escalate, forward, order
+from services.workflows.repair.case import (
+    AWAITING_APPROVAL,
+    FORWARDED,
+    JOINT_WORK,
+    ORDERED,
+    Amount,
+    RepairCase,
+    change,
+    repair,
+)
+from services.workflows.repair.joint import start_work
+from services.workflows.repair.steps import above_of, close, escalate, forward
 
 
-@repair.on(ApprovalGranted, states=[AWAITING_APPROVAL], to=[ORDERED])
+@repair.on(ApprovalGranted, states=[AWAITING_APPROVAL], to=[ORDERED, JOINT_WORK])
 def granted(case: RepairCase, data: ApprovalGranted, step: Step) -> RepairCase:
     """The money may be spent: the work is ordered."""
     step.require_sender(case.approvers, "deciding on the money")
     step.stop_timer("approve")
-    return order(change(case, estimate=Amount.of(data.amount)), case.holder, step)
+    return start_work(change(case, estimate=Amount.of(data.amount)), step)
 
 
 @repair.on(ApprovalRefused, states=[AWAITING_APPROVAL], to=[CLOSED])

@@ -16,7 +16,7 @@ from schemas.types.approvals import ApprovalGranted
 from schemas.types.requests import RequestAcknowledged, RequestSubmitted
 from schemas.types.workorders import WorkOrderAccepted, WorkOrderInspected
 from schemas.values import Money, Point
-from services.workflows.asking import of_each_area, of_each_service, of_the_city
+from services.workflows.asking import of_each_area, of_each_joint_work, of_each_service, of_the_city
 from services.workflows.definition import CaseState, Workflow
 
 FORWARDED = "forwarded"
@@ -28,10 +28,14 @@ SUSPENDED = "suspended"
 AWAITING_INSPECTION = "awaiting_inspection"
 RESOLVED = "resolved"
 FOLLOWING = "following"
+JOINT_WORK = "joint_work"
+
+PART_DONE = "done"
+"""What a part of joint work is in the end; before, it is in one of the states of an order."""
 
 BEFORE_WORK = (FORWARDED, AWAITING_APPROVAL)
 UNDER_ORDER = (ORDERED, ACCEPTED, IN_PROGRESS, SUSPENDED, AWAITING_INSPECTION)
-OPEN = (*BEFORE_WORK, *UNDER_ORDER, RESOLVED)
+OPEN = (*BEFORE_WORK, *UNDER_ORDER, JOINT_WORK, RESOLVED)
 
 change = msgspec.structs.replace
 
@@ -55,6 +59,21 @@ class Amount(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def exceeds(self, limit: Amount) -> bool:
         """Whether it is more than `limit`, or in a currency that the limit says nothing of."""
         return self.currency != limit.currency or Decimal(self.amount) > Decimal(limit.amount)
+
+    def with_(self, other: Amount | None) -> Amount:
+        """Both together; where the other is in another currency, this one."""
+        if other is None or other.currency != self.currency:
+            return self
+        return Amount(str(Decimal(self.amount) + Decimal(other.amount)), self.currency)
+
+
+class Part(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One agency's share in joint work."""
+
+    agency: str
+    step: int
+    """Which step of the catalogue's, from 0."""
+    state: str
 
 
 class RepairCase(CaseState, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -89,12 +108,16 @@ class RepairCase(CaseState, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     """Cases with which it must not be merged by itself: a person has said that it is another matter."""
     into: str = ""
     """While it is following: the case in which it goes on."""
+    parts: tuple[Part, ...] = ()
+    """Of joint work, in the order in which they were ordered."""
     followers: tuple[str, ...] = ()
     """The cases that go on in this one."""
 
     @property
     def parties(self) -> tuple[str, ...]:
         """The agencies that take part: who holds it, and who works on it."""
+        if self.parts:
+            return tuple(dict.fromkeys((self.holder, *(part.agency for part in self.parts))))
         return (self.holder, self.executor) if self.executor and self.executor != self.holder else (self.holder,)
 
     @property
@@ -107,6 +130,7 @@ repair = Workflow("repair", version=2, case=RepairCase, opened_by=RequestSubmitt
 
 repair.role("holder", answers=[RequestAcknowledged], found=of_each_service)
 repair.role("executor", answers=[WorkOrderAccepted], found=of_each_service)
+repair.role("co-worker", answers=[WorkOrderAccepted], found=of_each_joint_work)
 repair.role("approver", answers=[ApprovalGranted], found=of_the_city(lambda city: city.approver))
 repair.role("inspector", answers=[WorkOrderInspected], found=of_each_area(lambda city, area: city.inspector_of(area)))
 

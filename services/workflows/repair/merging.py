@@ -36,6 +36,7 @@ from services.workflows.repair.case import (
     BEFORE_WORK,
     FOLLOWING,
     FORWARDED,
+    JOINT_WORK,
     OPEN,
     ORDERED,
     UNDER_ORDER,
@@ -99,7 +100,9 @@ def taken_up(case: RepairCase, data: RequestAbsorbed, step: Step) -> RepairCase:
         RequestJoined(into=data.from_case, agency=data.agency, expected_datetime=data.expected_datetime),
         parties=(*case.parties, *asked_now(case)),
     )
-    return change(_not_merging(case), state=FOLLOWING, into=data.from_case, executor="", approvers=(), inspectors=())
+    return change(
+        _not_merging(case), state=FOLLOWING, into=data.from_case, executor="", parts=(), approvers=(), inspectors=()
+    )
 
 
 for _state in (*OPEN, FOLLOWING):
@@ -123,7 +126,7 @@ def not_taken_up(case: RepairCase, data: MessageRefused, step: Step) -> RepairCa
 # -- another goes on in this one
 
 
-@repair.on(RequestMergeRequested, states=[*BEFORE_WORK, *UNDER_ORDER], to="same")
+@repair.on(RequestMergeRequested, states=[*BEFORE_WORK, *UNDER_ORDER, JOINT_WORK], to="same")
 def takes_up(case: RepairCase, data: RequestMergeRequested, step: Step) -> RepairCase:
     """Another is about the same: whoever works on it hears so, and its citizen hears what becomes of it."""
     if case.merging:

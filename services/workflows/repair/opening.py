@@ -9,8 +9,18 @@ from schemas.types.cases import TimerFired
 from schemas.types.merging import RequestProgressed
 from schemas.types.requests import RequestAcknowledged, RequestAssigned, RequestForwarded, RequestSubmitted
 from services.workflows.definition import Step
-from services.workflows.repair.case import AWAITING_APPROVAL, FORWARDED, ORDERED, Amount, RepairCase, change, repair
-from services.workflows.repair.steps import above_of, escalate, forward, order, progress
+from services.workflows.repair.case import (
+    AWAITING_APPROVAL,
+    FORWARDED,
+    JOINT_WORK,
+    ORDERED,
+    Amount,
+    RepairCase,
+    change,
+    repair,
+)
+from services.workflows.repair.joint import start_work
+from services.workflows.repair.steps import above_of, escalate, forward, progress
 
 FORWARDS_MAX = 8
 """Agencies may pass a request on so many times; then it goes to the default agency, which keeps it."""
@@ -38,7 +48,7 @@ def submitted(event: Event, data: RequestSubmitted, step: Step) -> RepairCase:
     return forward(case, holder, step, reason=None, reporter=data)
 
 
-@repair.on(RequestAcknowledged, states=[FORWARDED], to=[ORDERED, AWAITING_APPROVAL])
+@repair.on(RequestAcknowledged, states=[FORWARDED], to=[ORDERED, JOINT_WORK, AWAITING_APPROVAL])
 def acknowledged(case: RepairCase, data: RequestAcknowledged, step: Step) -> RepairCase:
     """The agency takes it on. What costs more than it may spend alone needs the approver first."""
     step.require_sender(case.asked, "taking the request on")
@@ -60,7 +70,7 @@ def acknowledged(case: RepairCase, data: RequestAcknowledged, step: Step) -> Rep
     threshold = step.city.agencies[case.holder].approval_threshold
     limit = Amount(threshold.amount, threshold.currency) if threshold is not None else None
     if estimate is None or limit is None or not estimate.exceeds(limit):
-        return order(case, case.holder, step)
+        return start_work(case, step)
     approver = step.city.approver
     decide_by = step.start_timer("approve", service.approve_within)
     step.emit(

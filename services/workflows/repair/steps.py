@@ -12,7 +12,9 @@ from services.workflows.repair.case import (
     AWAITING_INSPECTION,
     FOLLOWING,
     FORWARDED,
+    JOINT_WORK,
     ORDERED,
+    PART_DONE,
     RESOLVED,
     UNDER_ORDER,
     RepairCase,
@@ -109,6 +111,19 @@ def resolve(case: RepairCase, step: Step, notes: str | None) -> RepairCase:
     return change(case, state=RESOLVED)
 
 
+def to_inspection(case: RepairCase, step: Step, notes: str | None) -> RepairCase:
+    """Whoever is nearest looks at what the executor did, and nobody looks at their own work."""
+    inspector = step.city.inspector_of(case.area)
+    if inspector == case.executor:
+        above = above_of(case.executor, step, already=(case.executor,))
+        if above is None:
+            return resolve(case, step, notes)
+        case = escalate(case, case.executor, above, "Nobody inspects their own work: look at it, please.", step)
+        inspector = above
+    step.start_timer("inspect", step.city.services[case.service_code].inspect_within)
+    return change(case, state=AWAITING_INSPECTION, inspectors=(inspector,))
+
+
 def close(case: RepairCase, outcome: str, step: Step, *, reason: str | None = None) -> RepairCase:
     step.emit(
         RequestClosed(
@@ -154,8 +169,13 @@ def asked_now(case: RepairCase) -> tuple[str, ...]:
 
 
 def cancel_order(case: RepairCase, step: Step, reason: str) -> None:
+    """Take back what is ordered: of joint work all parts, the newest first, also those that are done."""
     if case.state in UNDER_ORDER:
         step.emit(WorkOrderCancelled(reason=reason, agency=case.executor), to=case.executor, parties=case.parties)
+    elif case.state == JOINT_WORK:
+        for part in reversed(case.parts):
+            told = f"{reason} Your part is done: make the site safe." if part.state == PART_DONE else reason
+            step.emit(WorkOrderCancelled(reason=told[:1000], agency=part.agency), to=part.agency, parties=case.parties)
 
 
 def escalate(case: RepairCase, frm: str, to: str, reason: str, step: Step) -> RepairCase:

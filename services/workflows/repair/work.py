@@ -25,7 +25,7 @@ from services.workflows.repair.case import (
     change,
     repair,
 )
-from services.workflows.repair.steps import above_of, escalate, next_executor, resolve
+from services.workflows.repair.steps import above_of, escalate, next_executor, to_inspection
 
 
 @repair.on(WorkOrderAccepted, states=[ORDERED], to=[ACCEPTED])
@@ -74,15 +74,7 @@ def completed(case: RepairCase, data: WorkOrderCompleted, step: Step) -> RepairC
     step.require_sender([case.executor], "the work order")
     step.stop_timer("resolve", "warn")
     case = change(case, cost=Amount.of(data.cost) or case.cost)
-    inspector = step.city.inspector_of(case.area)
-    if inspector == case.executor:
-        above = above_of(case.executor, step, already=(case.executor,))
-        if above is None:
-            return resolve(case, step, data.status_notes)
-        case = escalate(case, case.executor, above, "Nobody inspects their own work: look at it, please.", step)
-        inspector = above
-    step.start_timer("inspect", step.city.services[case.service_code].inspect_within)
-    return change(case, state=AWAITING_INSPECTION, inspectors=(inspector,))
+    return to_inspection(case, step, data.status_notes)
 
 
 @repair.on_timer("warn", states=UNDER_ORDER[:4], to="same")
