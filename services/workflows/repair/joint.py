@@ -1,8 +1,9 @@
 """Repair: works of several agencies, as the catalogue says: step after step, those of a step at the same time.
 
-The water utility digs before public works paves. A step begins when every part of the one before it is done. A no, or silence, gives a part to the level above. Where
-nobody is left, and where the case ends meanwhile, all orders are taken back, the newest first: who has done a part is
-told too, since what was opened has to be made safe. Of the last step the first agency answers for the whole.
+The water utility digs before public works paves. A step begins when every part of the one before it is done. A no, or
+silence, gives a part to the level above. Where nobody is left, and where the case ends meanwhile, all orders are taken
+back, the newest first: who has done a part is told too, since what was opened has to be made safe. Of the last step the
+first agency answers for the whole.
 """
 
 from __future__ import annotations
