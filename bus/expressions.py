@@ -64,6 +64,8 @@ class Expression:
             raise WrongExpression(f"{text!r} is not CEL: {_first_line(error)}") from error
         self.names: tuple[str, ...] = tuple(name for name in self._program.variables() if name not in FUNCTIONS)
         """The names that it refers to."""
+        used = self._program.functions()
+        self._functions = {name: function for name, function in FUNCTIONS.items() if name in used}
 
     def value(self, given: Mapping[str, Any]) -> Any:
         """What the expression says of these values.
@@ -72,7 +74,7 @@ class Expression:
             ExpressionFailed: it raised, or what it was given or gave is out of bounds.
         """
         budget = [ITEMS_MAX]
-        context = self._context({name: _plain(value, budget, 0) for name, value in given.items()}, dict(FUNCTIONS))
+        context = self._context({name: _plain(value, budget, 0) for name, value in given.items()}, self._functions)
         try:
             result = self._program.execute(context)
         except ExpressionFailed:

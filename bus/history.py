@@ -7,17 +7,8 @@ the router gives it to nobody; the casebook shows it. A case is either history o
 
 from __future__ import annotations
 
-from bus.records import Record
-
 HISTORY = "history@1"
 """Stands where another case has its workflow and version. No workflow may bear the name."""
 
 OUTCOME = "history"
 """How such a case ended, as far as the bus knows."""
-
-_HEADER = "ce_history"
-
-
-def is_history(record: Record) -> bool:
-    """Whether the event in a record is history."""
-    return any(name == _HEADER for name, _ in record.headers)

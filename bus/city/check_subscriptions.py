@@ -12,7 +12,7 @@ from functools import cache
 from typing import Any
 
 from bus.city.assemble import Draft
-from bus.city.conditions import NAMES
+from bus.city.conditions import NAMES, fields_named
 from bus.city.files import AgencyEntry, AgencyForEachEntry, ReadingEntry, RoleEntry, SubscriptionEntry
 from bus.city.model import PERSONAL, matches
 from bus.city.problems import Problems, nearest
@@ -23,9 +23,6 @@ from schemas.personal import personal_fields
 from schemas.registry import EventType, registry
 
 Entry = RoleEntry | AgencyEntry | AgencyForEachEntry
-
-_fields_named = re.compile(r"""(?<![\w.])data\s*(?:\.\s*(\w+)|\[\s*(?:"([^"]*)"|'([^']*)')\s*\])""")
-_texts = re.compile(r"\"[^\"]*\"|'[^']*'")
 
 EXAMPLE = {
     "sender": "agency",
@@ -79,7 +76,7 @@ def _check_condition(entry: SubscriptionEntry, key: str, problems: Problems) -> 
         problems.note(AGENCIES, key, f'an event has no "{name}"', nearest(name, NAMES))
     covered = _covered(entry.types)
     fields = {field for known in covered for field in _fields_of(known)}
-    for name in _fields_in(entry.when or ""):
+    for name in fields_named(entry.when or "") or ():
         if name not in fields:
             strangers.append(name)
             problem = f'the data of none of its types has a field "{name}"'
@@ -128,15 +125,6 @@ def _check_reading(entry: Entry, reading: ReadingEntry, key: str, problems: Prob
 
 def _covered(patterns: Iterable[str]) -> list[EventType]:
     return [known for known in registry if any(matches(pattern, known.name) for pattern in patterns)]
-
-
-def _fields_in(text: str) -> list[str]:
-    """The fields of `data` that a condition names, without what stands in quotes elsewhere."""
-    found = []
-    for place in _fields_named.finditer(text):
-        if not any(quoted.start() < place.start() < quoted.end() for quoted in _texts.finditer(text)):
-            found.append(next(name for name in place.groups() if name is not None))
-    return list(dict.fromkeys(found))
 
 
 def _fields_of(known: EventType) -> set[str]:

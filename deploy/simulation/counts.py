@@ -18,6 +18,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from bus.city import City
+from bus.hearing import heard_by
 from deploy.simulation.behaviour import (
     ACKNOWLEDGED,
     APPROVAL_REFUSED,
@@ -41,6 +42,7 @@ from deploy.simulation.ledger import Ledger, of_cases
 from deploy.simulation.ordering import Reference, out_of_order
 from deploy.simulation.records import REJECTED, Sent
 from deploy.simulation.requests import SUBMITTED
+from schemas.envelope import Event
 
 CALLS_FOR: dict[str, tuple[frozenset[str], ...]] = {
     SUBMITTED: (frozenset({FORWARDED}),),
@@ -173,8 +175,19 @@ def _addressees(city: City, event: Heard) -> tuple[set[str], set[str]]:
         return refused_to, refused_to
     parties = tuple(filter(None, (event.parties or "").split(",")))
     address = (event.type, event.jurisdiction, event.recipient, parties, city.agency_of(event.source))
-    must = set(city.recipients(*address, event.data.get("service_code")))
-    return must, must.union(city.recipients(*address))  # on the way the service may be untold: then it counts as any
+    told = Event(
+        id=event.id,
+        type=event.type,
+        source=event.source,
+        subject=event.case,
+        time=event.time,
+        data=json.dumps(event.data).encode(),
+        recipient=event.recipient,
+        jurisdiction=event.jurisdiction,
+        parties=event.parties,
+    )
+    must = set(heard_by(city, told).agencies)
+    return must, must.union(city.recipients(*address))  # a service or field that is untold counts as any
 
 
 def duplicated(city: City, ledgers: Mapping[str, Ledger]) -> Iterable[str]:

@@ -112,7 +112,8 @@ def show(
     out.print(Panel(_header(case, now, zone), title=f"[bold]case {case['id']}[/]", title_align="left", expand=False))
     out.print(_timeline(entries, zone, {(each["source"], each["event_id"]): each for each in had}))
     if deliveries:
-        out.print(not_applied(entries, had, zone))
+        late = not_applied(entries, had, zone)
+        out.print(late if late.row_count else "[green]Every agency that must have an event has applied it.[/]")
     out.print(f"[dim]Times in {zone.key if zone is not None else 'UTC'}.[/]")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
@@ -24,6 +24,7 @@ DENPASAR = load_city(city_path("denpasar"))
 TYPES = sorted(known.name for known in registry)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_who_hears_in_the_explanation_hears_from_the_router(data: st.DataObject) -> None:
     city = data.draw(st.sampled_from([harbour(), DENPASAR]))

@@ -6,7 +6,7 @@ import asyncio
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bus.catching_up import CatchUpSettings, CaughtUp, Missed, catch_up
@@ -49,13 +49,14 @@ CASES = [derived_id("late", str(number)) for number in range(4)]
 EVENT_SETS = st.lists(st.tuples(st.sampled_from(CASES), st.booleans(), st.booleans()), max_size=20)
 
 
+@settings(deadline=None)
 @given(EVENT_SETS, st.sets(st.sampled_from(CASES)), st.booleans())
 def test_what_was_missed_is_brought_once_and_nothing_else(
     log: list[tuple[str, bool, bool]], closed: set[str], closed_too: bool
 ) -> None:
-    settings = CatchUpSettings(name="catch-up-1", closed_too=closed_too)
+    wanted = CatchUpSettings(name="catch-up-1", closed_too=closed_too)
     told = CaughtUp()
-    missed = Missed(harbour(), "archive", settings, told)
+    missed = Missed(harbour(), "archive", wanted, told)
     for case in CASES:
         missed.case(case_record(case, "received"))
     for case in closed:

@@ -10,10 +10,11 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bus.city import City, load_city
+from bus.city.conditions import fields_named
 from bus.hearing import heard_by
 from bus.logic import Decided
 from bus.records import Record
@@ -142,6 +143,20 @@ def test_data_that_cannot_be_read_stops_nothing(tmp_path: Path, data: bytes) -> 
     assert found.counted["failed"] == 0
 
 
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("has(data.a) && data.a > data['b'] + data[\"c\"].data", ("a", "b", "c")),
+        ("'data.a' == type && service == \"data\"", ()),
+        ("'a' in data", None),
+        ("data == data", None),
+        ("data[type] && data.a", None),
+    ],
+)
+def test_a_condition_is_given_the_fields_that_it_speaks_of(text: str, fields: tuple[str, ...] | None) -> None:
+    assert fields_named(text) == fields
+
+
 def test_a_condition_learns_no_more_than_its_agency_may_read(tmp_path: Path) -> None:
     asks = (
         '[[agency.subscribes]]\ntypes = ["subak.request.submitted.v1"]\nrelation = "all"\n'
@@ -200,6 +215,7 @@ PERSONAL_TYPES = [
 ]
 
 
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much], deadline=None)
 @given(st.sampled_from(PERSONAL_TYPES), st.data())
 def test_the_bytes_hold_no_personal_value_that_is_not_kept(known: Any, draws: st.DataObject) -> None:
     paths = personal_fields(known.name)
