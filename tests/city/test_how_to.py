@@ -16,6 +16,15 @@ PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "describe-a-city.md").re
 FOLDER = Path("cities/lakeside")
 
 
+LATE = """
+[[agency]]
+id = "harbour-master"
+name.en = "Harbour Master"
+level = "town"
+parent = "town-hall"
+"""
+
+
 @pytest.fixture(autouse=True)
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The page's files, in the folder that it makes."""
@@ -72,6 +81,28 @@ def test_mistake_of_the_page_is_told_as_it_shows() -> None:
 
 def test_show_prints_what_the_page_shows() -> None:
     assert words(CliRunner().invoke(app, command("show")).output) == words(shown(2))
+
+
+def test_its_subscriptions_and_personal_fields_are_taken() -> None:
+    blocks: list[str] = re.findall(r"^```toml\n(\[\[agency\..*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    agencies = FOLDER / "agencies.toml"
+    text = agencies.read_text(encoding="utf-8")
+    agencies.write_text(text.replace("[[agency_for_each]]", "\n".join([LATE, *blocks, "[[agency_for_each]]"])), "utf-8")
+
+    city = load_city(city_path(str(FOLDER)))
+
+    assert [one.when is not None for one in city.agencies["harbour-master"].subscribes] == [False, True]
+    assert city.reads("harbour-master", "subak.request.submitted.v1") == {"reporter.name", "reporter.phone"}
+
+
+def test_each_name_of_a_condition_and_each_key_of_a_subscription_is_explained() -> None:
+    from bus.city.conditions import NAMES
+    from bus.city.files import ReadingEntry, SubscriptionEntry
+
+    said = set(re.findall(r"`(\w+)`", PAGE))
+    assert set(NAMES) | set(SubscriptionEntry.model_fields) - {"relation"} <= said
+    assert set(ReadingEntry.model_fields) - {"purpose"} <= said
 
 
 def test_every_key_of_a_city_and_of_an_agency_is_explained() -> None:

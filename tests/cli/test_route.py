@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +110,11 @@ def test_a_file_that_tells_no_event_is_refused_in_words(tmp_path: Path, text: st
     result = CliRunner().invoke(app, ["explain", str(file), "--city", str(changed_harbour(tmp_path))])
     assert isinstance(result.exception, Unprocessable)
     assert said in str(result.exception)
+
+
+def test_the_pages_own_example_is_explained(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "how-to" / "operate.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"^```json\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+    file = tmp_path / "event.json"
+    file.write_text(block, encoding="utf-8")
+    assert explained(file, "denpasar")["hears"] == [DENPASAR.inspector_of("51.71.01.1005")]
