@@ -93,7 +93,7 @@ def test_its_subscriptions_and_personal_fields_are_taken() -> None:
     city = load_city(city_path(str(FOLDER)))
 
     assert [one.when is not None for one in city.agencies["harbour-master"].subscribes] == [False, True]
-    assert city.reads("harbour-master", "subak.request.submitted.v1") == {"reporter.name", "reporter.phone"}
+    assert city.reads("harbour-master", "subak.request.submitted.v1") == frozenset({"reporter.name", "reporter.phone"})
 
 
 def test_each_name_of_a_condition_and_each_key_of_a_subscription_is_explained() -> None:
