@@ -22,6 +22,7 @@ from typing import Any
 
 import aiohttp
 import openpyxl
+import psutil
 from rich.table import Table
 
 from adapters.config import Webhook
@@ -38,6 +39,7 @@ IN_A_LIST = 1000
 CALLS_AT_ONCE = 64
 CASES = 1000
 ANSWER_SECONDS = 0.02
+LOOK_SECONDS = 0.05
 
 
 async def measure_files(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -170,10 +172,25 @@ async def _side(*arguments: str) -> AsyncIterator[dict[str, Any]]:
     assert process.stdout is not None
     assert process.stdin is not None
     try:
-        yield json.loads(await process.stdout.readline())
+        answering = asyncio.create_task(process.stdout.readline())
+        peak = 0
+        while not answering.done():  # its memory is looked at from outside: the meter is not measured
+            with contextlib.suppress(psutil.Error):
+                measured = psutil.Process(process.pid)
+                peak = max(peak, _rss_bytes([measured, *measured.children()]))
+            await asyncio.wait([answering], timeout=LOOK_SECONDS)
+        yield json.loads(answering.result()) | {"peak_rss_mib": peak / 2**20}
     finally:
         process.stdin.close()
         await process.wait()
+
+
+def _rss_bytes(processes: list[psutil.Process]) -> int:
+    found = 0
+    for process in processes:
+        with contextlib.suppress(psutil.Error):  # it has ended
+            found += process.memory_info().rss
+    return found
 
 
 def _write(path: Path, rows: int) -> None:

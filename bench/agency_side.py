@@ -18,7 +18,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import uvloop
 from starlette.applications import Starlette
 
@@ -109,9 +108,7 @@ async def read_file(folder: Path, name: str) -> None:
         source = asyncio.create_task(KIND.build(config, place, intake).run())
         began = time.perf_counter()
         done = folder / "incoming" / "done" / name
-        here, rss_bytes = psutil.Process(), 0
-        while not done.exists() and not source.done():  # a file tells nobody
-            rss_bytes = max(rss_bytes, _rss_bytes([here, *here.children()]))
+        while not done.exists() and not source.done():  # noqa: ASYNC110 - a file tells nobody
             await asyncio.sleep(0.05)
         seconds = time.perf_counter() - began
         source.cancel()
@@ -121,15 +118,7 @@ async def read_file(folder: Path, name: str) -> None:
         )
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     cpu_seconds = sum(who.ru_utime + who.ru_stime for who in used)
-    say({"events": taken, "seconds": seconds, "cpu_seconds": cpu_seconds, "peak_rss_mib": rss_bytes / 2**20})
-
-
-def _rss_bytes(processes: list[psutil.Process]) -> int:
-    found = 0
-    for process in processes:
-        with contextlib.suppress(psutil.Error):  # it has ended
-            found += process.memory_info().rss
-    return found
+    say({"events": taken, "seconds": seconds, "cpu_seconds": cpu_seconds})
 
 
 async def answer_slowly(seconds: float) -> None:
