@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from bus.city import load_city
 from deploy.local.ports import free_ports
-from tests.faults import town
 from tests.faults.test_members import STAGES, Guest, Guests
 from tests.faults.town import Town
 
@@ -42,16 +42,15 @@ def older(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def town_of_both(
-    older: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
-) -> Iterator[Town]:
+def town_of_both(older: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Town]:
     """This version's town, on the older one's city files."""
-    monkeypatch.setattr(town, "CITY", str(older / "deploy/cities" / town.CITY))
-    found = Town(tmp_path / "town", seed=request.config.getoption("--seed"))
-    found.open(fresh=True)
-    found.begin()
-    yield found
-    found.close()
+    town = Town(tmp_path / "town", seed=request.config.getoption("--seed"))
+    town.folder = older / "deploy/cities/san-francisco"
+    town.directory = load_city(town.folder)
+    town.open(fresh=True)
+    town.begin()
+    yield town
+    town.close()
 
 
 class OlderGuests(Guests):
