@@ -79,6 +79,9 @@ class Settings(BaseSettings):
     adapters_file: Path | None = None
     """Where the casebook asks which agencies have applied an event: JSON, agency → `url` and `ledger_token`, or
     a run file. Empty: it says who must have it, and of nobody whether."""
+    operator: str = ""
+    """The name under which what this person does (replay, correct, discard) stands in the log. Empty: the name on this
+    machine."""
     console_hosts: str = ""
     """Names under which people reach the console through a proxy that asks who they are, with commas. Empty: loopback
     only, since the console itself asks nobody."""

@@ -168,3 +168,23 @@ def _collect(
     for value in (schema.get("additionalProperties"), *schema.get("patternProperties", {}).values()):
         if isinstance(value, dict):
             _collect(value, definitions, path + ".*", found, within)
+
+
+def unredacted(event_type: str, original: bytes, edited: Any) -> Any:
+    """`edited`, which was made of `redact(event_type, original)`, with what was hidden put back as it was.
+
+    Of a list with another length than before nothing is put back: nobody can tell which of its items is which.
+    """
+    whole = from_json(original)
+    return _put_back(whole, from_json(redact(event_type, original)), edited)
+
+
+def _put_back(whole: Any, shown: Any, edited: Any) -> Any:
+    if isinstance(whole, dict) and isinstance(shown, dict) and isinstance(edited, dict):
+        hidden = {name: value for name, value in whole.items() if name not in shown and name not in edited}
+        kept = {name: _put_back(whole.get(name), shown.get(name), value) for name, value in edited.items()}
+        return {**kept, **hidden}
+    lists = isinstance(whole, list) and isinstance(shown, list) and isinstance(edited, list)
+    if lists and len(whole) == len(shown) == len(edited):
+        return [_put_back(*each) for each in zip(whole, shown, edited, strict=True)]
+    return edited

@@ -28,7 +28,7 @@ from bus.city.files import (
 )
 from bus.city.model import (
     OPERATIONS,
-    REPLAY_REQUESTED,
+    OPERATIONS_TYPES,
     Agency,
     Area,
     AttributeValue,
@@ -90,7 +90,7 @@ class Draft:
             level=self.areas[settings.area or ""].level,
             kind="operations",
             areas=(settings.area or "",),
-            publishes=(REPLAY_REQUESTED,),
+            publishes=OPERATIONS_TYPES,
         )
         values = settings.model_dump(
             exclude={"area_separator", "bounds", "calendar", "level", "languages", "nearby", "permit", "proposals"}

@@ -12,7 +12,7 @@ from bus.city.files import AgencyEntry, AgencyForEachEntry, RoleEntry, Subscript
 from bus.city.lookups import area_chains
 from bus.city.model import (
     ENTITLEMENTS,
-    REPLAY_REQUESTED,
+    OPERATIONS_TYPES,
     RESERVED_AGENCY_IDS,
     TYPE_PATTERN_PATTERN,
     Agency,
@@ -65,7 +65,7 @@ def _check_patterns(patterns: Iterable[str], key: str, problems: Problems, *, pu
             problems.note(AGENCIES, key, f'no event type is covered by "{pattern}"', nearest(pattern, known_patterns))
         elif publishing and all(known.publisher == "bus" for known in covered):
             problems.note(AGENCIES, key, f'"{pattern}" covers only types that the bus itself publishes', "Remove it.")
-        elif publishing and pattern == REPLAY_REQUESTED:
+        elif publishing and pattern in OPERATIONS_TYPES:
             problems.note(AGENCIES, key, f'"{pattern}" is for operations alone', "Remove it.")
 
 

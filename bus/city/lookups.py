@@ -13,7 +13,7 @@ from math import cos, hypot, radians
 from typing import TYPE_CHECKING, NamedTuple
 
 from bus.city.conditions import Condition
-from bus.city.model import OPERATIONS, REPLAY_REQUESTED, Agency, Area, Proposals, Subscription
+from bus.city.model import OPERATIONS, OPERATIONS_TYPES, Agency, Area, Proposals, Subscription
 from bus.expressions import Expression
 from schemas.failures import Reason
 from schemas.personal import personal_fields
@@ -145,7 +145,7 @@ class Lookups:
                 f"{event_type} is the bus's own",
                 "No agency publishes it: remove it.",
             )
-        if not agency.publishes_type(event_type) or (event_type == REPLAY_REQUESTED and agency_id != OPERATIONS):
+        if not agency.publishes_type(event_type) or (event_type in OPERATIONS_TYPES and agency_id != OPERATIONS):
             return Reason(
                 "type_not_allowed",
                 "type",

@@ -23,8 +23,14 @@ RESERVED_AGENCY_IDS = frozenset({"gateway", "workflows", "router", "places", "ca
 OPERATIONS = "operations"
 """The operators' own pseudo-agency. The loader adds it to each city."""
 
-REPLAY_REQUESTED = "subak.case.replayrequested.v1"
-"""The one type that `operations` publishes, and that nobody else may."""
+OPERATIONS_TYPES = (
+    "subak.case.correctionrequested.v1",
+    "subak.case.discardrequested.v1",
+    "subak.case.replayrequested.v1",
+    "subak.event.discarded.v1",
+    "subak.event.resendrequested.v1",
+)
+"""The types that `operations` publishes, and that nobody else may: what operators do (`schemas/types/acts.py`)."""
 
 PERSONAL = "personal"
 """The entitlement to read all personal fields."""

@@ -80,13 +80,19 @@ def _rights(identity: str, agencies: list[str]) -> Iterator[_Right]:
         case "console":  # what waits and for how long is told from the records that wait, in every topic
             yield from _topics("read", EVENTS, REJECTED, *map(out_topic, agencies), *map(in_topic, agencies))
             yield "describe", "group", "*", False
+            yield from _acting()
         case "operator":
             yield from _topics("read", *CITY_TOPICS, *map(out_topic, agencies), *map(in_topic, agencies))
-            yield from _topics("write", out_topic(OPERATIONS))
             yield "describe", "group", "*", False
-            yield "write", "transactional_id", f"{OPERATIONS}-", True
+            yield from _acting()
         case _:
             yield from _agency(identity.removeprefix(agency_identity("")))
+
+
+def _acting() -> Iterator[_Right]:
+    """What whoever acts for the operators needs: their own out topic."""
+    yield from _topics("write", out_topic(OPERATIONS))
+    yield "write", "transactional_id", f"{OPERATIONS}-", True
 
 
 def _agency(agency: str) -> Iterator[_Right]:

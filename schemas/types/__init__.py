@@ -1,5 +1,13 @@
 """All event types of the city's agencies. Importing this package fills the registry."""
 
+from schemas.types.acts import (
+    CorrectionRequested,
+    DiscardRequested,
+    EventDiscarded,
+    ReplayRequested,
+    ResendRequested,
+    Resent,
+)
 from schemas.types.approvals import (
     ApprovalExpired,
     ApprovalGranted,
@@ -34,7 +42,6 @@ from schemas.types.cases import (
     CaseWarned,
     Message,
     MessageRefused,
-    ReplayRequested,
     TimerFired,
 )
 from schemas.types.contracting import (
@@ -147,8 +154,11 @@ __all__ = [
     "ContractingTender",
     "ContractingTenderCancellation",
     "ContractingTermination",
+    "CorrectionRequested",
     "DecisionRequested",
+    "DiscardRequested",
     "DuplicateFound",
+    "EventDiscarded",
     "EventRejected",
     "EvidenceGiven",
     "EvidenceRequested",
@@ -203,6 +213,8 @@ __all__ = [
     "RequestSeparated",
     "RequestSubmitted",
     "RequestWithdrawn",
+    "ResendRequested",
+    "Resent",
     "TimerFired",
     "WorkOrderAccepted",
     "WorkOrderCancelled",

@@ -1,4 +1,4 @@
-"""Cases: what befalls a case as such, whatever its matter. The bus says so; an operator may ask for a replay."""
+"""Cases: what befalls a case as such, whatever its matter. The bus says so."""
 
 from __future__ import annotations
 
@@ -65,14 +65,6 @@ class TimerFired(EventData):
     """Which timer, by the workflow's own name."""
     due: Moment
     """When it was to fire. The event's `time` says when it did."""
-
-
-@event_type("subak.case.replayrequested.v1", owner=OWNER, kind="command")
-class ReplayRequested(EventData):
-    """An operator asks that a parked case run again, its waiting events in order."""
-
-    reason: Text1000 | None = None
-    """What was repaired."""
 
 
 @event_type("subak.case.messagerefused.v1", owner=OWNER, publisher="bus")

@@ -195,6 +195,36 @@ class Summary(Answer):
     by_agency: list[AgencyCount]
 
 
+class ActAnswer(Answer):
+    """What an operator did to a parked case or a rejected event."""
+
+    case_id: str
+    seq: int
+    """Where in the case's timeline."""
+    kind: str
+    """`replay`, `discard`, `correction` (of parked cases), `resend`."""
+    at: str
+    """When the log took it."""
+    by: str | None
+    """The operator."""
+    reason: str | None
+    event_id: str | None
+    """The event to which it was done."""
+    rejection_id: str | None
+    """The rejection to which it was done."""
+    new_event_id: str | None
+    """The event that took its place."""
+    refusal_id: str | None = None
+    """The rejection by which the case refused it: somebody was quicker, or it would not have helped."""
+
+
+class ActPage(Answer):
+    """Some acts, the newest first."""
+
+    acts: list[ActAnswer]
+    next: str | None
+
+
 class RejectionReason(Answer):
     """One thing that was wrong."""
 
@@ -223,6 +253,8 @@ class RejectionAnswer(Answer):
     log_partition: int
     """Where city-rejected holds it whole."""
     log_offset: int
+    act: ActAnswer | None = None
+    """What an operator did about it: sent it again, or set it aside."""
 
 
 class Original(Answer):
@@ -277,11 +309,13 @@ class RejectionCauses(Answer):
 
 
 class ParkedCause(Answer):
-    """Parked cases that have one cause."""
+    """Parked cases that have one cause; or one type, or one agency, where that is asked for."""
 
-    event_type: str | None
+    event_type: str | None = None
     """The type of the event at which the decision failed."""
-    error: str | None
+    error: str | None = None
+    agency: str | None = None
+    """In whose hands they are."""
     cases: int
     oldest: str
     """Since when the longest waiting one is parked."""

@@ -24,6 +24,7 @@ from bus.deliveries import AdapterBook
 from bus.health import Check, health_routes
 from bus.logs import get_logger
 from services.casebook.answers import (
+    ActPage,
     CaseAnswer,
     CasePage,
     Events,
@@ -42,18 +43,21 @@ from services.casebook.answers import (
 from services.casebook.deliveries_api import add_deliveries
 from services.casebook.filters import (
     CAUSES_MAX,
+    ActFilters,
     CaseFilters,
     Cursor,
+    Grouping,
     Moment,
     Page,
     ParkedFilters,
     RejectionFilters,
+    SettledFilter,
     mistake,
     utc_now,
 )
 from services.casebook.hindsight import case_as_it_was, seen
 from services.casebook.questions import Questions, cursor_behind
-from services.casebook.shaping import Shaper
+from services.casebook.shaping import Shaper, act_of
 from services.casebook.trace_api import add_traces
 from services.casebook.trace_questions import TraceQuestions
 
@@ -176,9 +180,9 @@ def _add_cases(app: FastAPI, questions: Questions, shaper: Shaper, city: City, c
         return ParkedPage(parked=[shaper.case(row, now, waiting.get(row.id, 0)) for row in found], next=following)
 
     @app.get("/api/parked/causes", tags=["cases"])
-    def list_parked_causes() -> ParkedCauses:
-        """Parked cases by what failed, the most first."""
-        found = questions.parked_causes(CAUSES_MAX)
+    def list_parked_causes(by: Annotated[Grouping, Query()] = "cause") -> ParkedCauses:
+        """Parked cases by what failed (or by type, or by agency), the most first."""
+        found = questions.parked_causes(by, CAUSES_MAX)
         return ParkedCauses(causes=[ParkedCause(**row._mapping) for row in found])
 
 
@@ -218,12 +222,13 @@ def _add_refusals(app: FastAPI, questions: Questions, shaper: Shaper) -> None:
         """Refused events, the newest first, with every reason."""
         rows = questions.rejections(filters)
         found, following = cursor_behind(rows, filters.limit, "rejected_at")
-        return RejectionPage(rejected=[shaper.rejection(row) for row in found], next=following)
+        acts = questions.acts_on([row.id for row in found])
+        return RejectionPage(rejected=[shaper.rejection(row, acts.get(row.id)) for row in found], next=following)
 
     @app.get("/api/rejected/causes", tags=["refusals"])
-    def list_rejection_causes() -> RejectionCauses:
+    def list_rejection_causes(which: Annotated[SettledFilter, Query()]) -> RejectionCauses:
         """Refused events by the first reason's code, by sender and type, the most first."""
-        found = questions.rejection_causes(CAUSES_MAX)
+        found = questions.rejection_causes(which.settled, CAUSES_MAX)
         return RejectionCauses(causes=[RejectionCause(**row._mapping) for row in found])
 
     @app.get("/api/rejected/{rejection_id}", tags=["refusals"], responses=_MISSING)
@@ -234,7 +239,13 @@ def _add_refusals(app: FastAPI, questions: Questions, shaper: Shaper) -> None:
         found = questions.rejection(rejection_id)
         if found is None:
             raise NotFound(f"There is no rejection {rejection_id}. /api/rejected lists them all.")
-        return shaper.rejection_whole(found)
+        return shaper.rejection_whole(found, questions.acts_on([found.id]).get(found.id))
+
+    @app.get("/api/acts", tags=["acts"])
+    def list_acts(filters: Annotated[ActFilters, Query()]) -> ActPage:
+        """What operators did to parked cases and rejected events: who, when, why; the newest first."""
+        found, following = cursor_behind(questions.acts(filters), filters.limit, "at")
+        return ActPage(acts=[act_of(row, row.refusal_id) for row in found], next=following)
 
 
 # -- refusals in words
@@ -276,6 +287,7 @@ def _parameters(request: Request) -> tuple[str, ...]:
         "/api/cases": CaseFilters,
         "/api/rejected": RejectionFilters,
         "/api/parked": ParkedFilters,
+        "/api/acts": ActFilters,
     }
     return tuple(models.get(path, Page).model_fields)
 

@@ -137,6 +137,30 @@ class RejectionFilters(Page):
     """Only events that said they were of this type."""
     code: Code | None = None
     """Only those whose first reason has this code."""
+    settled: bool | None = None
+    """Only those that an operator has seen to (sent again, or set aside), or only others."""
+
+
+class SettledFilter(BaseModel):
+    """Which refusals are counted."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    settled: bool | None = None
+    """Only those that an operator has seen to, or only others."""
+
+
+class ActFilters(Page):
+    """Which acts of operators. All that is given must hold."""
+
+    case_id: Annotated[str, StringConstraints(max_length=128)] | None = None
+    """Only those to this case."""
+    rejection_id: Annotated[str, StringConstraints(max_length=128)] | None = None
+    """Only those to this rejection."""
+    kind: Literal["replay", "discard", "correction", "resend"] | None = None
+    """Only what was done so."""
+    by: Annotated[str, StringConstraints(max_length=200)] | None = None
+    """Only what this operator did."""
 
 
 class ParkedFilters(Page):
@@ -146,6 +170,12 @@ class ParkedFilters(Page):
     """Only those whose decision failed at an event of this type."""
     error: Annotated[str, StringConstraints(max_length=4000)] | None = None
     """Only those that failed with exactly this error."""
+    agency: Code | None = None
+    """Only those that are in this agency's hands."""
+
+
+Grouping = Literal["cause", "type", "agency"]
+"""By what parked cases are counted: by error and type, by type, by the agency in whose hands they are."""
 
 
 CAUSES_MAX = 200

@@ -48,7 +48,9 @@ def shares(entries: Sequence[Entry], calendar: Calendar, until: str) -> list[Sha
     held: dict[str, int] = {}
     case: Case | None = None
     since_ms = 0
-    for entry in in_order([entry for entry in entries if entry.refusal_id is None]):
+    for entry in in_order(entries):
+        if entry.refusal_id is not None:
+            continue
         at_ms = max(since_ms, _ms(entry.logged_at))
         _add(held, case, calendar.working_ms(since_ms, at_ms) if case is not None else 0)
         content = entry.content()

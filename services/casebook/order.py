@@ -11,26 +11,32 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from schemas.types.cases import CaseParked, ReplayRequested, TimerFired
+from bus.city.model import OPERATIONS, RESERVED_AGENCY_IDS
+from bus.history import HISTORY
+from schemas.types.cases import CaseParked, TimerFired
 from services.casebook.case import Case
 from services.casebook.entry import Entry
 from services.casebook.refusals import WORKFLOWS
 
 _TIMER_FIRED = TimerFired.registered.name
-_PARKING = frozenset({CaseParked.registered.name, ReplayRequested.registered.name})
+_CASE_PARKED = CaseParked.registered.name
 
 
 def is_consequence(entry: Entry) -> bool:
     """Whether the workflows stage made it of another event of the case.
 
     A timer that fires is an event of its own, and so is what another case says (its recipient is the stage itself).
+    A corrected event stands in the place of the one that it is caused by: by its pinned workflow it is known, which no
+    agency sets.
     """
+    if entry.agency not in RESERVED_AGENCY_IDS:
+        return entry.workflowversion is not None and entry.workflowversion != HISTORY
     return entry.agency == WORKFLOWS and entry.type != _TIMER_FIRED and entry.recipient != WORKFLOWS
 
 
 def is_parking(entry: Entry) -> bool:
-    """Whether it tells of the case as such, parked or replayed: that counts in the log's own order."""
-    return entry.type in _PARKING
+    """Whether it tells of the case as such, parked or seen to by an operator: that counts in the log's own order."""
+    return entry.type == _CASE_PARKED or entry.agency == OPERATIONS
 
 
 def follows(case: Case, entry: Entry) -> bool:
@@ -46,12 +52,11 @@ def in_order(entries: Sequence[Entry]) -> Iterator[Entry]:
         if is_parking(entry):
             continue
         group = by_cause.get(entry.causationid or "") if is_consequence(entry) else None
-        if group is not None:
-            group.append(entry)
-            continue
-        groups.append([entry])
-        if not is_consequence(entry):
-            by_cause[entry.event_id] = groups[-1]
+        if group is None:
+            groups.append(group := [])
+        group.append(entry)
+        if entry.agency != WORKFLOWS or not is_consequence(entry):
+            by_cause[entry.event_id] = group
     for group in groups:
         yield from group
     yield from (entry for entry in entries if is_parking(entry))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from bus.records import Record
 from services.casebook import telling_permits, telling_proposals
+from services.casebook.acts import Act, act_in
 from services.casebook.case import Case
 from services.casebook.entry import Entry, entry_of
 from services.casebook.fields import Content
@@ -50,6 +51,8 @@ class Changes:
     """New lines of timelines."""
     links: list[Link] = field(default_factory=list)
     """What those lines name."""
+    acts: list[Act] = field(default_factory=list)
+    """Which of those lines operators did."""
     unreadable: int = 0
     """Records that are no events: passed over."""
 
@@ -72,6 +75,8 @@ def project(records: Sequence[Record], known: Known) -> Changes:
         entry.refusal_id = refused.get(Place(entry.log_partition, entry.log_offset))
         changes.entries.append(entry)
         changes.links += links_in(entry, content)
+        if (act := act_in(entry, content)) is not None:
+            changes.acts.append(act)
         if id in again:
             continue
         if case is not None and entry.refusal_id is None and not follows(case, entry):
@@ -103,8 +108,9 @@ def told_again(entries: Sequence[Entry]) -> Case | None:
     """The case that a whole timeline tells; None where none of it opens one. `entries` stand in the log's order."""
     case: Case | None = None
     counting = [entry for entry in entries if entry.refusal_id is None]
-    for entry in in_order(counting):
-        case = _told(case, entry, entry.content())
+    for entry in in_order(entries):
+        if entry.refusal_id is None:
+            case = _told(case, entry, entry.content())
     if case is not None:
         case.updated_at = counting[-1].logged_at
         case.events, case.log_offset = entries[-1].seq, entries[-1].log_offset

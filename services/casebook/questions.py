@@ -26,12 +26,13 @@ from sqlalchemy import (
 from bus.city.model import RESERVED_AGENCY_IDS
 from services.casebook import tables
 from services.casebook.entry import Entry
-from services.casebook.filters import CaseFilters, Cursor, Page, ParkedFilters, RejectionFilters
+from services.casebook.filters import ActFilters, CaseFilters, Cursor, Grouping, Page, ParkedFilters, RejectionFilters
 from services.casebook.statements import timelines
 
 Found = Sequence[Row[Any]]
 
 _case, _party, _line, _rejected = tables.cases.c, tables.case_parties.c, tables.timeline.c, tables.rejected.c
+_act = tables.acts.c
 
 
 class Questions:
@@ -73,17 +74,24 @@ class Questions:
             question = question.where(_case.parked_event_type == page.event_type)
         if page.error is not None:
             question = question.where(_case.parked_error == page.error)
+        if page.agency is not None:
+            question = question.where(_case.holder == page.agency)
         question = _page(question, page, _case.parked_at, _case.id, newest_first=False)
         with self._asking() as connection:
             found = connection.execute(question).all()
             return found, _waiting(connection, [row.id for row in found])
 
-    def parked_causes(self, limit: int) -> Found:
-        """Rows of (event_type, error, cases, oldest), the most first."""
+    def parked_causes(self, by: Grouping, limit: int) -> Found:
+        """Rows of what they are grouped by, `cases` and `oldest`, the most first."""
         count = func.count().label("cases")
-        cause = (_case.parked_event_type.label("event_type"), _case.parked_error.label("error"))
-        question = select(*cause, count, func.min(_case.parked_at).label("oldest"))
-        question = question.where(_case.parked_at.is_not(None)).group_by(_case.parked_event_type, _case.parked_error)
+        columns = {
+            "cause": {"event_type": _case.parked_event_type, "error": _case.parked_error},
+            "type": {"event_type": _case.parked_event_type},
+            "agency": {"agency": _case.holder},
+        }[by]
+        cause: list[Any] = [column.label(name) for name, column in columns.items()]
+        question: Select[Any] = select(*cause, count, func.min(_case.parked_at).label("oldest"))
+        question = question.where(_case.parked_at.is_not(None)).group_by(*columns.values())
         with self._asking() as connection:
             return connection.execute(question.order_by(count.desc(), *cause).limit(limit)).all()
 
@@ -121,6 +129,8 @@ class Questions:
     def rejections(self, page: RejectionFilters) -> Found:
         """Rejections, the newest first, one more than the page holds."""
         question = select(tables.rejected)
+        if page.settled is not None:
+            question = question.where(_settled() if page.settled else not_(_settled()))
         if page.agency is not None:
             question = question.where(_rejected.agency == page.agency)
         if page.event_type is not None:
@@ -131,11 +141,13 @@ class Questions:
         with self._asking() as connection:
             return connection.execute(question).all()
 
-    def rejection_causes(self, limit: int) -> Found:
+    def rejection_causes(self, settled: bool | None, limit: int) -> Found:
         """Rows of (code, agency, event_type, rejected, newest), the most first."""
         count = func.count().label("rejected")
         cause = (_rejected.code, _rejected.agency, _rejected.event_type)
         question = select(*cause, count, func.max(_rejected.rejected_at).label("newest")).group_by(*cause)
+        if settled is not None:
+            question = question.where(_settled() if settled else not_(_settled()))
         with self._asking() as connection:
             return connection.execute(question.order_by(count.desc(), *cause).limit(limit)).all()
 
@@ -143,6 +155,30 @@ class Questions:
         """One rejection."""
         with self._asking() as connection:
             return connection.execute(select(tables.rejected).where(_rejected.id == id)).one_or_none()
+
+    # -- acts
+
+    def acts(self, page: ActFilters) -> Found:
+        """What operators did, the newest first, one more than the page holds."""
+        place = and_(_line.case_id == _act.case_id, _line.seq == _act.seq)
+        question = select(tables.acts, _line.refusal_id, _line.event_id.label("id")).join(tables.timeline, place)
+        for column, wanted in (
+            (_act.case_id, page.case_id),
+            (_act.rejection_id, page.rejection_id),
+            (_act.kind, page.kind),
+            (_act.by, page.by),
+        ):
+            if wanted is not None:
+                question = question.where(column == wanted)
+        question = _page(question, page, _act.at, _line.event_id, newest_first=True)
+        with self._asking() as connection:
+            return connection.execute(question).all()
+
+    def acts_on(self, rejections: Sequence[str]) -> dict[str, Row[Any]]:
+        """What was done about these rejections: to each the first act."""
+        question = select(tables.acts).where(_act.rejection_id.in_(rejections)).order_by(_act.at.desc())
+        with self._asking() as connection:
+            return {row.rejection_id: row for row in connection.execute(question)} if rejections else {}
 
     # -- the whole
 
@@ -170,6 +206,11 @@ class Questions:
             parked = connection.execute(select(func.count()).where(_case.parked_at.is_not(None))).scalar_one()
             rejected = connection.execute(select(func.count()).select_from(tables.rejected)).scalar_one()
             return found, parked, rejected
+
+
+def _settled() -> ColumnElement[bool]:
+    """A rejection that an operator has seen to."""
+    return exists().where(_act.rejection_id == _rejected.id)
 
 
 def _overdue(now: str) -> ColumnElement[bool]:
@@ -230,15 +271,20 @@ def cursor_behind(found: Found, limit: int, at: str) -> tuple[Found, str | None]
 
 
 def _waiting(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
-    """How many events of agencies came into these cases after they were parked."""
+    """How many events of agencies wait behind the one at which these cases are parked.
+
+    They may have come into the log before the word that the case is parked.
+    """
     if not ids:
         return {}
+    at = tables.timeline.alias()
+    place = select(func.min(at.c.seq)).where(at.c.case_id == _case.id, at.c.event_id == _case.parked_event_id)
     question = (
         select(_line.case_id, func.count())
         .join(tables.cases, _case.id == _line.case_id)
         .where(
             _line.case_id.in_(ids),
-            _line.seq > _case.parked_seq,
+            _line.seq > func.coalesce(place.scalar_subquery(), _case.parked_seq),
             _line.agency.not_in(sorted(RESERVED_AGENCY_IDS)),
             _line.refusal_id.is_(None),
         )

@@ -11,6 +11,7 @@ from sqlalchemy import Row
 
 from bus.city import City
 from services.casebook.answers import (
+    ActAnswer,
     AgencyCount,
     Amount,
     CaseAnswer,
@@ -108,11 +109,11 @@ class Shaper:
             offset=row.log_offset,
         )
 
-    def rejection(self, row: Row[Any]) -> RejectionAnswer:
-        """A row of `rejected`, without the record."""
-        return RejectionAnswer(**_rejection(row))
+    def rejection(self, row: Row[Any], act: Row[Any] | None) -> RejectionAnswer:
+        """A row of `rejected`, without the record, and what was done about it."""
+        return RejectionAnswer(**_rejection(row, act))
 
-    def rejection_whole(self, row: Row[Any]) -> RejectionWhole:
+    def rejection_whole(self, row: Row[Any], act: Row[Any] | None) -> RejectionWhole:
         """A row of `rejected`, with the record as far as it may be shown."""
         original = None
         if row.headers is not None:
@@ -122,7 +123,7 @@ class Shaper:
                 withheld=row.withheld,
                 size_bytes=row.size_bytes,
             )
-        return RejectionWhole(**_rejection(row), original=original)
+        return RejectionWhole(**_rejection(row, act), original=original)
 
     def summary(self, counts: Found, parked: int, rejected: int, now: str) -> Summary:
         """Counts by (agency, state, closed) as one answer."""
@@ -196,9 +197,16 @@ def _parking(row: Row[Any] | Case, waiting: int | None) -> Parking | None:
     )
 
 
-def _rejection(row: Row[Any]) -> dict[str, Any]:
-    fields = {name: getattr(row, name) for name in RejectionAnswer.model_fields if name != "reasons"}
-    return {**fields, "reasons": [_reason(found) for found in msgspec.json.decode(row.reasons)]}
+def act_of(row: Row[Any], refusal_id: str | None = None) -> ActAnswer:
+    """A row of `acts`."""
+    fields = {name: getattr(row, name) for name in ActAnswer.model_fields if name != "refusal_id"}
+    return ActAnswer(**fields, refusal_id=refusal_id)
+
+
+def _rejection(row: Row[Any], act: Row[Any] | None) -> dict[str, Any]:
+    fields = {name: getattr(row, name) for name in RejectionAnswer.model_fields if name not in ("reasons", "act")}
+    done = act_of(act) if act is not None else None
+    return {**fields, "act": done, "reasons": [_reason(found) for found in msgspec.json.decode(row.reasons)]}
 
 
 def _reason(found: Any) -> RejectionReason:

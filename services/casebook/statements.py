@@ -14,6 +14,8 @@ from sqlalchemy.sql.base import Executable
 from bus.records import Record
 from bus.topics import EVENTS
 from services.casebook import tables
+from services.casebook.acts import COLUMNS as ACT_COLUMNS
+from services.casebook.acts import Act
 from services.casebook.case import COLUMNS as CASE_COLUMNS
 from services.casebook.case import Case
 from services.casebook.entry import COLUMNS as ENTRY_COLUMNS
@@ -91,6 +93,7 @@ class Rows:
         self._cases = _Bulk(dialect, cases.on_conflict_do_update(index_elements=["id"], set_=replaced), CASE_COLUMNS)
         self._parties = _Bulk(dialect, upsert(tables.case_parties).on_conflict_do_nothing(), ("agency", "case_id"))
         self._links = _Bulk(dialect, insert(tables.links), LINK_COLUMNS)
+        self._acts = _Bulk(dialect, insert(tables.acts), ACT_COLUMNS)
         self._rejections = _Bulk(dialect, upsert(tables.rejected).on_conflict_do_nothing(), REJECTION_COLUMNS)
 
     def entries(self, connection: Connection, entries: Iterable[Entry]) -> None:
@@ -106,6 +109,10 @@ class Rows:
     def links(self, connection: Connection, links: Iterable[Link]) -> None:
         """Add what new lines of timelines name."""
         self._links.write(connection, [tuple(link) for link in links])
+
+    def acts(self, connection: Connection, acts: Iterable[Act]) -> None:
+        """Add what operators did."""
+        self._acts.write(connection, [tuple(act) for act in acts])
 
     def rejections(self, connection: Connection, rows: Iterable[Rejection]) -> None:
         """Add rejections; one that is there already stays as it is."""

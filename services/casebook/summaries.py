@@ -74,6 +74,10 @@ _SAYS: Mapping[str, tuple[str, str]] = {
     "subak.case.warned.v1": ("{agency} diingatkan: batas waktu mendekat", "{agency} was warned: the deadline is near"),
     "subak.case.timerfired.v1": ("Batas waktu {timer} tiba", "The deadline {timer} came"),
     "subak.case.replayrequested.v1": ("Diminta dijalankan ulang{reason}", "Replay requested{reason}"),
+    "subak.case.discardrequested.v1": ("Peristiwa dikeluarkan{reason}", "Event left out{reason}"),
+    "subak.case.correctionrequested.v1": ("Peristiwa diperbaiki{reason}", "Event corrected{reason}"),
+    "subak.event.resendrequested.v1": ("Peristiwa yang ditolak dikirim ulang{reason}", "Rejected event let in{reason}"),
+    "subak.event.discarded.v1": ("Peristiwa yang ditolak disisihkan{reason}", "Rejected event set aside{reason}"),
     **saying_proposals.SAYS,
 }
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, Index, Integer, MetaData, String, Table, Text, text
 
-VERSION = "3"
+VERSION = "4"
 """The version of these tables. Another one in the database: rebuild."""
 
 metadata = MetaData()
@@ -129,6 +129,24 @@ links = Table(
     Index("links_by_case", "case_id", "seq"),
     sqlite_with_rowid=False,
     comment="What the entries of timelines name, so that a case is found from a payment or another case.",
+)
+
+acts = Table(
+    "acts",
+    metadata,
+    Column("case_id", _Code, primary_key=True),
+    Column("seq", Integer, primary_key=True, autoincrement=False, comment="Where in the case's timeline."),
+    Column("kind", _Code, nullable=False, comment="replay, discard, correction, resend."),
+    Column("at", _Code, nullable=False, comment="When the log took it."),
+    Column("by", Text, comment="The operator."),
+    Column("reason", Text),
+    Column("event_id", Text, comment="The event to which it was done."),
+    Column("rejection_id", _Code, comment="The rejection to which it was done."),
+    Column("new_event_id", Text, comment="The event that took its place."),
+    Index("acts_by_time", "at", "case_id", "seq"),
+    Index("acts_by_rejection", "rejection_id"),
+    sqlite_with_rowid=False,
+    comment="What operators did to parked cases and rejected events.",
 )
 
 rejected = Table(

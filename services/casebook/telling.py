@@ -18,6 +18,8 @@ from schemas.types import (
     ApprovalSentBack,
     CaseEscalated,
     CaseParked,
+    CorrectionRequested,
+    DiscardRequested,
     ReplayRequested,
     RequestAcknowledged,
     RequestAssigned,
@@ -319,7 +321,9 @@ def _parked(case: Case, entry: Entry, content: Content) -> None:
 
 
 @tells(ReplayRequested)
-def _replay_requested(case: Case, entry: Entry, content: Content) -> None:
+@tells(DiscardRequested)
+@tells(CorrectionRequested)
+def _seen_to(case: Case, entry: Entry, content: Content) -> None:
     case.parked_at = case.parked_event_id = case.parked_event_type = case.parked_error = None
     case.parked_seq = None
 

@@ -105,6 +105,7 @@ class Writer:
             changes = project(events, known_to(connection, events, late))
             self._rows.entries(connection, changes.entries)
             self._rows.links(connection, changes.links)
+            self._rows.acts(connection, changes.acts)
             self._rows.cases(connection, changes.cases.values())
             self._rows.cases(connection, _tell_again(connection, changes.again))
         return Taken(len(changes.entries), len(refusals), changes.unreadable, moved)

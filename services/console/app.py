@@ -14,6 +14,7 @@ from starlette.types import ASGIApp
 
 from bus.health import health_routes
 from bus.logs import get_logger
+from bus.repairing import NotDone
 from schemas.failures import Retryable
 from services.console import pages
 from services.console.casebook import CasebookAway, NotThere, WrongQuestion
@@ -91,6 +92,10 @@ def _add_failures(app: FastAPI, parts: Parts) -> None:
     @app.exception_handler(WrongQuestion)
     def wrong(request: Request, error: WrongQuestion) -> HTMLResponse:
         return _said(parts, request, 422, "wrong_question", str(error))
+
+    @app.exception_handler(NotDone)
+    def not_done(request: Request, error: NotDone) -> HTMLResponse:
+        return _said(parts, request, 422, "not_done", str(error))
 
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> HTMLResponse:

@@ -10,9 +10,9 @@ from bus.behind import measure
 from bus.city import City
 from bus.kafka import KafkaSettings
 from services.console.casebook import Casebook
+from services.console.doings import Doings
 from services.console.live import Live
 from services.console.rendering import Pages
-from services.console.replays import Replays
 from services.console.security import Tokens
 from services.console.waiting import Waiting
 
@@ -28,7 +28,7 @@ class Parts:
     tokens: Tokens
     live: Live
     waiting: Waiting
-    replays: Replays
+    doings: Doings
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process ends: streams end too."""
 
@@ -44,12 +44,12 @@ class Parts:
             pages=Pages(city, tokens),
             tokens=tokens,
             live=Live(kafka, city),
-            replays=Replays(kafka, city, casebook),
+            doings=Doings(kafka),
             waiting=Waiting(partial(measure, kafka, sorted(city.agencies))),
         )
 
     async def close(self) -> None:
         """End the conversations."""
         await self.waiting.close()
-        await self.replays.close()
+        await self.doings.close()
         await self.casebook.close()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from bus.city import City
@@ -10,9 +10,11 @@ from bus.logic import Decided
 from bus.logs import get_logger
 from bus.records import Output, Record
 from bus.rejections import rejection
+from bus.resending import RESEND_REQUESTED, resent, resent_already
 from bus.topics import EVENTS, agency_of_out
 from schemas.envelope import Event
 from schemas.failures import Reason, Refused, Unprocessable
+from schemas.registry import registry
 from services.gateway.checks import admit
 from services.gateway.memory import Memory, Seen, digest_of
 
@@ -56,6 +58,7 @@ class Gateway:
                 known = self._memory.look(seen, in_hand)
                 if known == "other":
                     raise Refused([_ID_REUSED])
+                let_in = self._let_in(record, event, in_hand, now_ms) if known == "new" else None
             except Refused as refused:
                 decided.counted["rejected"] += 1
                 decided.outputs += self._reject(record, refused.reasons, now)
@@ -68,12 +71,21 @@ class Gateway:
             new.append(seen)
             headers = [(name, value) for name, value in record.headers if value is not None]
             decided.outputs.append(Output(EVENTS, event.key, event.data, headers, self._number))
+            if let_in is not None:
+                other, seen = let_in
+                in_hand[seen.source, seen.id] = seen.digest
+                new.append(seen)
+                decided.outputs.append(Output(EVENTS, other.key, other.data, other.headers(), self._number))
         decided.changes = new
         return decided
 
     def _admit(self, record: Record) -> Event:
+        return self._checked(record, lambda: admit(record, self._city, self._partitions))
+
+    def _checked(self, record: Record, check: Callable[[], Event]) -> Event:
+        """What the check gives. One that fails itself refuses the record: it stops nobody else."""
         try:
-            return admit(record, self._city, self._partitions)
+            return check()
         except Refused:
             raise
         except Exception as error:
@@ -82,6 +94,22 @@ class Gateway:
             raise Refused(
                 [Reason("check_failed", "event", problem, "This is a defect of Subak. Report it.")]
             ) from error
+
+    def _let_in(
+        self, record: Record, act: Event, in_hand: dict[tuple[str, str], bytes], now_ms: int
+    ) -> tuple[Event, Seen] | None:
+        """The rejected event that an operator's act lets in, behind the act and with it; None for any other event.
+
+        Raises:
+            Refused: it may not come in, or came in before.
+        """
+        if act.type != RESEND_REQUESTED:
+            return None
+        event = self._checked(record, lambda: resent(act, self._city))
+        seen = Seen(event.source, event.id, digest_of(event), now_ms)
+        if self._memory.look(seen, in_hand) != "new":
+            raise resent_already(registry.get(act.type).read(act.data).rejection_id)
+        return event, seen
 
     def _reject(self, record: Record, reasons: Sequence[Reason], now: datetime) -> list[Output]:
         sender = agency_of_out(record.topic)

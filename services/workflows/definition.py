@@ -258,7 +258,9 @@ class Workflow:
         )
 
 
-def consequence(emission: Emission, number: int, cause: Event, case: CaseState, *, source: str, now: str) -> Event:
+def consequence(
+    emission: Emission, number: int | str, cause: Event, case: CaseState, *, source: str, now: str
+) -> Event:
     """The event for an emission, as the `number`th consequence of `cause`: the same cause gives the same id."""
     data = emission.data
     return Event(

@@ -12,8 +12,9 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from bus.city import City
+from bus.city.model import OPERATIONS_TYPES
 from schemas.registry import registry
-from schemas.types.cases import Message, MessageRefused, ReplayRequested
+from schemas.types.cases import Message, MessageRefused
 from services.workflows.definition import CLOSED, Workflow
 from services.workflows.machine import TIMER, Machine, loops, machine_of, reach, short_name
 from services.workflows.pinning import states_without_migration
@@ -23,7 +24,6 @@ Level = Literal["error", "warning"]
 
 PLACES_SHOWN_MAX = 3
 MESSAGE_REFUSED = MessageRefused.registered.name
-REPLAY_REQUESTED = ReplayRequested.registered.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def unhandled_events(workflows: Iterable[Workflow]) -> list[Finding]:
     """Event types that agencies may publish and that no workflow takes: each would come back refused."""
     all_workflows = list(workflows)
     taken = {trigger for workflow in all_workflows for trigger in workflow.triggers}
-    taken |= {workflow.opened_by for workflow in all_workflows} | {REPLAY_REQUESTED}
+    taken |= {workflow.opened_by for workflow in all_workflows} | set(OPERATIONS_TYPES)
     problem = "agencies may publish it, and no workflow takes it: it would come back refused"
     fix = "Write a handler for it, or let the bus be its publisher."
     return [

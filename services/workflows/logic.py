@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import msgspec
 
 from bus.city import City
-from bus.history import HISTORY
+from bus.city.model import OPERATIONS_TYPES
 from bus.logic import Decided
 from bus.logs import get_logger
 from bus.records import Output, Record
@@ -23,7 +23,10 @@ from schemas.envelope import Event
 from schemas.failures import Reason, Refused, Unprocessable
 from schemas.identifiers import derived_id
 from schemas.registry import registry
-from schemas.types.cases import CaseParked, ReplayRequested, TimerFired
+from schemas.types.acts import CorrectionRequested, DiscardRequested
+from schemas.types.cases import CaseParked, TimerFired
+from services.workflows import repairing
+from services.workflows.batch import Batch
 from services.workflows.definition import (
     CLOSED,
     WORKFLOWS,
@@ -36,6 +39,7 @@ from services.workflows.definition import (
     consequence,
     newest_by_opening_event,
 )
+from services.workflows.history import note_history
 from services.workflows.memory import Memory, ParkedEvent, View
 from services.workflows.messages import answer_to
 from services.workflows.watch import Watch
@@ -43,7 +47,6 @@ from services.workflows.watch import Watch
 log = get_logger("workflows")
 
 TIMER_FIRED = TimerFired.registered.name
-REPLAY_REQUESTED = ReplayRequested.registered.name
 
 _TIMER_FIRED = ("ce_type", TIMER_FIRED.encode())
 _SOURCE_AT = 3
@@ -70,11 +73,19 @@ class Workflows:
     restores_since_seconds: float | None = None
 
     def __init__(
-        self, number: int, *, city: City, workflows: Mapping[str, Workflow], watch: Watch | None = None
+        self,
+        number: int,
+        *,
+        city: City,
+        workflows: Mapping[str, Workflow],
+        watch: Watch | None = None,
+        rehearsing: bool = False,
     ) -> None:
+        """`rehearsing`: what it decides is never made true, so a failure is no news for the log."""
         self._watch = watch or Watch()
         self._number = number
         self._city = city
+        self._rehearsing = rehearsing
         self._source = city.source_of("workflows")
         places = city.source_of("places")
         self._own = frozenset({self._source.encode(), places.encode()})
@@ -107,7 +118,7 @@ class Workflows:
 
     def decide(self, records: Sequence[Record], now: datetime) -> Decided:
         """Each event's consequences, in order, and the changed cases."""
-        batch = _Batch(View(self.memory), now)
+        batch = Batch(View(self.memory), now)
         for record in records:
             try:
                 self._handle(record, batch)
@@ -120,14 +131,17 @@ class Workflows:
                 batch.outputs += self._reject(record, [reason], now)
         return batch.decided(self._number)
 
-    def _handle(self, record: Record, batch: _Batch) -> None:
+    def _handle(self, record: Record, batch: Batch) -> None:
         own = self._wrote(record)
         if own and _TIMER_FIRED not in record.headers and _MESSAGE not in record.headers:
             batch.count("own")
             return
         event = Event.from_record(record.headers, record.value)
-        if event.type == REPLAY_REQUESTED:
-            self._replay(event, batch)
+        if event.workflowversion is not None and not own:
+            batch.count("own")  # a corrected event: it was decided on when this stage wrote it
+            return
+        if event.type in OPERATIONS_TYPES:
+            self._act(event, batch)
             return
         waiting = batch.view.parked_events(event.subject)
         if waiting:
@@ -154,11 +168,11 @@ class Workflows:
             return headers[_SOURCE_AT][1] in self._own
         return next((value for name, value in headers if name == "ce_source"), None) in self._own
 
-    def _decide(self, event: Event, at_ms: int, batch: _Batch) -> None:
+    def _decide(self, event: Event, at_ms: int, batch: Batch) -> None:
         """Let the case's workflow decide, and take in what it says. Raises with nothing changed."""
         case = batch.view.case(event.subject)
         if event.history is not None:
-            self._note_history(case, event, batch)
+            note_history(case, event, batch)
             return
         sender = self._city.agency_of(event.source) or event.source
         self._watch.began(event.subject, event.type)
@@ -188,19 +202,7 @@ class Workflows:
             raise Refused([Reason("case_closed", "subject", problem, "Open a new request where the matter goes on.")])
         return self._go_on(case, event, step)
 
-    def _note_history(self, case: CaseState | None, event: Event, batch: _Batch) -> None:
-        """A case that is history has ended before it began here: nothing is decided on it, now or later."""
-        if case is None:
-            if not registry.get(event.type).opens_case:
-                problem = f"no case {event.subject} is known, and {event.type} does not open one"
-                raise Refused([Reason("unknown_case", "subject", problem, "Import the event that opened it first.")])
-            batch.view.put(CaseState(id=event.subject, workflow=HISTORY, state=CLOSED))
-        elif case.workflow != HISTORY:
-            problem = f"the case {event.subject} was opened on this bus, and is no history"
-            raise Refused([Reason("not_history", "history", problem, "Send the event without the attribute.")])
-        batch.count("history")
-
-    def _too_large(self, event: Event, before: CaseState | None, batch: _Batch) -> None:
+    def _too_large(self, event: Event, before: CaseState | None, batch: Batch) -> None:
         """Put the case back as it was, and refuse what made it too large; a timer's case is parked."""
         if before is not None:
             batch.view.put(before)
@@ -232,7 +234,7 @@ class Workflows:
 
     def decide_due(self, now: datetime) -> Decided:
         """An event for each timer that is due, and the case marked so that it fires once."""
-        batch = _Batch(View(self.memory), now)
+        batch = Batch(View(self.memory), now)
         for case, name, due in self.memory.due(int(now.timestamp() * 1000), TIMERS_MAX):
             current = batch.view.cases.get(case.id, case)
             batch.view.put(msgspec.structs.replace(current, timers={**current.timers, name: -due}))
@@ -254,45 +256,75 @@ class Workflows:
 
     # -- parking
 
-    def _park(self, parked: ParkedEvent, error: Exception, batch: _Batch) -> None:
+    def _park(self, parked: ParkedEvent, error: Exception, batch: Batch, *, act: Event | None = None) -> None:
+        """Let the case wait at this event. `act`: what an operator did to it, so that each parking has its own id."""
         event = parked.event
-        log.error(
-            "case_parked", case=event.subject, event_id=event.id, type=event.type, error=repr(error), exc_info=error
-        )
+        if not self._rehearsing:
+            about = {"case": event.subject, "event_id": event.id, "type": event.type, "error": repr(error)}
+            log.error("case_parked", **about, exc_info=error)
         batch.view.parked[event.subject] = (parked, *batch.view.parked_events(event.subject))
         case = batch.view.case(event.subject) or CaseState(
             id=event.subject, workflow="", state="", correlation=event.correlationid or event.id,
             jurisdiction=event.jurisdiction,
         )  # fmt: skip
         data = CaseParked(event_id=event.id, event_type=event.type, error=repr(error)[:4000].replace("\x00", ""))
-        batch.send([Emission(data, None, ())], event, case, self._source, self._number)
+        label = f"parked {act.id if act is not None else ''}"
+        said = consequence(Emission(data, None, ()), label, event, case, source=self._source, now=batch.now_text)
+        batch.outputs.append(Output(EVENTS, said.key, said.data, said.headers(), self._number))
         batch.count("parked")
 
-    def _replay(self, request: Event, batch: _Batch) -> None:
-        """Run what waits in a parked case, in order, until it is empty or fails again."""
-        id = request.subject
+    def _act(self, act: Event, batch: Batch) -> None:
+        """What an operator asks: of a parked case it is done here; what concerns rejected events is only noted."""
+        if act.type not in repairing.OF_PARKED_CASES:
+            batch.count("noted")
+            return
+        id, wish = act.subject, repairing.wish_of(act)
         waiting = batch.view.parked_events(id)
-        if not waiting:
-            problem = f"the case {id} is not parked"
-            raise Refused([Reason("not_parked", "subject", problem, "`subak parked list` shows the parked cases.")])
+        head = repairing.head_of(waiting, id, wish)
+        if isinstance(wish, CorrectionRequested):
+            self._correct(act, wish, head, batch)
+            waiting = waiting[1:]
+        elif isinstance(wish, DiscardRequested):
+            self._refuse(head.event, head.as_record(self._number), repairing.left_out(wish), batch)
+            waiting = waiting[1:]
         batch.view.parked[id] = ()
         case = batch.view.case(id)
         if case is not None and case.turns:
             batch.view.put(msgspec.structs.replace(case, turns=0))  # a person has looked at it
+        self._run(waiting, act, batch)
+
+    def _correct(self, act: Event, wish: CorrectionRequested, head: ParkedEvent, batch: Batch) -> None:
+        """Decide on the corrected event, and write it before what follows from it. Raises with nothing changed."""
+        event = repairing.corrected(act, wish, head.event, self._city)
+        place = len(batch.outputs)
+        try:
+            self._decide(event, head.at_ms, batch)
+        except Refused as refused:
+            raise repairing.would_fail(refused.reasons) from refused
+        except Exception as error:
+            raise repairing.fails_again(error) from error
+        case = batch.view.case(act.subject)
+        assert case is not None  # it has taken the event
+        written = msgspec.structs.replace(event, workflowversion=case.workflow)  # by this the stage knows it again
+        batch.outputs.insert(place, Output(EVENTS, written.key, written.data, written.headers(), self._number))
+        self._refuse(head.event, head.as_record(self._number), repairing.stood_in_for(wish, event), batch)
+
+    def _run(self, waiting: Sequence[ParkedEvent], act: Event, batch: Batch) -> None:
+        """Run what waits in a case, in order, until it is empty or fails again."""
         for place, parked in enumerate(waiting):
             try:
                 self._decide(parked.event, parked.at_ms, batch)
             except Refused as refused:
-                self._refuse(parked.event, _as_record(parked, self._number), refused, batch)
+                self._refuse(parked.event, parked.as_record(self._number), refused, batch)
             except Exception as error:
-                batch.view.parked[id] = waiting[place + 1 :]
-                self._park(parked, error, batch)
+                batch.view.parked[act.subject] = tuple(waiting[place + 1 :])
+                self._park(parked, error, batch, act=act)
                 return
         batch.count("replayed")
 
     # -- refusing
 
-    def _refuse(self, event: Event, record: Record, refused: Refused, batch: _Batch) -> None:
+    def _refuse(self, event: Event, record: Record, refused: Refused, batch: Batch) -> None:
         """Tell the sender: an agency by its rejected event, another case by a message."""
         if event.source not in self._own_sources:
             batch.count("rejected")
@@ -316,31 +348,3 @@ class Workflows:
         source = next((value for name, value in record.headers if name == "ce_source"), None) or b""
         sender = self._city.agency_of(source.decode("utf-8", "replace"))
         return rejection(record, reasons, sender=sender, by=self._source, now=now, tell_sender=sender is not None)
-
-
-class _Batch:
-    """One batch's outcome while it grows."""
-
-    def __init__(self, view: View, now: datetime) -> None:
-        self.view = view
-        self.now = now
-        self.now_text = now.isoformat()
-        self.outputs: list[Output] = []
-        self._counted: dict[str, int] = {}
-
-    def count(self, outcome: str) -> None:
-        self._counted[outcome] = self._counted.get(outcome, 0) + 1
-
-    def send(self, emissions: Sequence[Emission], cause: Event, case: CaseState, source: str, number: int) -> None:
-        for place, emission in enumerate(emissions):
-            event = consequence(emission, place, cause, case, source=source, now=self.now_text)
-            here = number if emission.subject is None else None  # another case may have another partition
-            self.outputs.append(Output(EVENTS, event.key, event.data, event.headers(), here))
-
-    def decided(self, number: int) -> Decided:
-        return Decided([*self.outputs, *self.view.outputs(number)], self.view, self._counted)
-
-
-def _as_record(parked: ParkedEvent, number: int) -> Record:
-    event = parked.event
-    return Record(EVENTS, number, parked.number, parked.at_ms, event.key, event.data, event.headers())

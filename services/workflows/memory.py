@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from bus.records import Output, Record
-from bus.topics import CASES
+from bus.topics import CASES, EVENTS
 from schemas.envelope import Event
 from services.workflows.definition import CLOSED, CaseState, Workflow
 from services.workflows.pinning import Pinning
@@ -33,6 +33,11 @@ class ParkedEvent:
     event: Event
     at_ms: int
     """When the city's log took it."""
+
+    def as_record(self, partition: int) -> Record:
+        """The record that it came in, as far as it is remembered."""
+        event = self.event
+        return Record(EVENTS, partition, self.number, self.at_ms, event.key, event.data, event.headers())
 
 
 @dataclass(slots=True)

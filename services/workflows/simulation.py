@@ -16,15 +16,15 @@ from typing import Any
 import msgspec
 
 from bus.city import City
+from bus.city.model import OPERATIONS_TYPES
 from bus.records import Record
 from schemas.envelope import Event
 from schemas.failures import SubakError
-from schemas.types.cases import CaseEscalated, ReplayRequested
+from schemas.types.cases import CaseEscalated
 from services.workflows.definition import Workflow
 from services.workflows.world import Said, World, data_of
 
 ESCALATED = CaseEscalated.registered.name
-REPLAY_REQUESTED = ReplayRequested.registered.name
 
 
 @dataclass(slots=True)
@@ -150,7 +150,7 @@ class Simulation:
             known = event.subject in world.cases or event.subject in world.failed
             if not known and event.type not in self._opened_by:
                 return  # its case began before, or never
-            if event.type == REPLAY_REQUESTED:
+            if event.type in OPERATIONS_TYPES:
                 return
             data = data_of(event)
         except SubakError:

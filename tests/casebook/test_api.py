@@ -15,7 +15,7 @@ from bus import metrics
 from bus.city import load_city
 from bus.city.load import city_path
 from schemas.failures import Reason
-from schemas.types.cases import ReplayRequested
+from schemas.types.acts import ReplayRequested
 from schemas.types.requests import RequestAcknowledged, RequestRated, RequestSubmitted
 from schemas.types.workorders import WorkOrderAccepted, WorkOrderCompleted, WorkOrderSuspended
 from services.casebook.api import casebook_api

@@ -20,8 +20,8 @@ from bus.topics import EVENTS, REJECTED
 from schemas.envelope import Event
 from schemas.failures import Reason
 from schemas.registry import EventData
+from schemas.types.acts import ReplayRequested
 from schemas.types.approvals import ApprovalGranted, ApprovalRefused, ApprovalSentBack
-from schemas.types.cases import ReplayRequested
 from schemas.types.requests import (
     RequestAcknowledged,
     RequestCommented,

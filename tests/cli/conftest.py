@@ -6,16 +6,20 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 import uvicorn
 
 from bus.city import load_city
 from bus.city.load import city_path
+from bus.logs import configure_logs
+from deploy.local.kafka import LocalKafka
 from deploy.local.ports import free_ports
 from schemas.failures import Reason
-from schemas.types.cases import ReplayRequested
+from schemas.types.acts import ReplayRequested
 from schemas.types.requests import RequestAcknowledged, RequestSubmitted
 from schemas.types.workorders import WorkOrderAccepted, WorkOrderCompleted
 from schemas.values import Reporter
@@ -24,6 +28,8 @@ from services.casebook.database import reader_engine, writer_engine
 from services.casebook.questions import Questions
 from services.workflows.repair import joint as repair_module
 from tests.casebook.tables import fill
+from tests.support.bus import SmallBus
+from tests.support.counting import settings_for
 from tests.support.logbook import PERSONAL, Logbook
 
 CITY = load_city(city_path("denpasar"))
@@ -104,3 +110,23 @@ class serving:
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
         self._thread.join(20)
+
+
+@pytest.fixture
+def quiet() -> Iterator[None]:
+    """What the bus logs in this process must not stand between a command's words."""
+    configure_logs("error")
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+async def bus(kafka: LocalKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallBus:
+    """An empty log of a small city, where the commands find it."""
+    bus = SmallBus(settings_for(kafka.bootstrap_servers))
+    await bus.prepare()
+    monkeypatch.setenv("SUBAK_HOME", str(tmp_path))
+    monkeypatch.setenv("SUBAK_KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap_servers)
+    monkeypatch.setenv("SUBAK_KAFKA_PARTITIONS", str(bus.settings.partitions))
+    monkeypatch.setenv("SUBAK_CITY", "san-francisco")
+    return bus

@@ -89,7 +89,7 @@ def test_an_id_that_several_cases_begin_with_is_answered_with_the_choice(caseboo
     assert f"cases begin with {beginning}:" in str(result.exception)
 
 
-@pytest.mark.parametrize("command", [("case", "show"), ("parked", "show"), ("parked", "replay")])
+@pytest.mark.parametrize("command", [("case", "show"), ("parked", "show"), ("parked", "replay", "--reason", "x")])
 def test_an_id_that_no_case_begins_with_is_said(casebook: Filled, command: tuple[str, str]) -> None:
     result = run(*command, "00000000-0000-0000")
     assert isinstance(result.exception, Unprocessable)
@@ -137,7 +137,7 @@ def test_parked_list_shows_the_error_and_what_waits(casebook: Filled) -> None:
 
 
 def test_a_case_that_is_not_parked_is_not_replayed(casebook: Filled) -> None:
-    result = run("parked", "replay", casebook.logbook.case_id("replayed"))
+    result = run("parked", "replay", casebook.logbook.case_id("replayed"), "--reason", "x")
     assert isinstance(result.exception, Unprocessable)
     assert "is not parked. `subak parked list` shows those that are." in str(result.exception)
 

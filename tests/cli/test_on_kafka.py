@@ -4,57 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 
 from bus.kafka import Output, TransactionalProducer
-from bus.logs import configure_logs
-from bus.process import serving
 from bus.topics import EVENTS
-from deploy.local.kafka import LocalKafka
 from schemas.failures import Misconfigured, Unprocessable
 from schemas.types.requests import RequestAcknowledged, RequestCommented, RequestSubmitted
 from schemas.types.workorders import WorkOrderAccepted
 from schemas.values import Reporter
-from services.casebook.api import casebook_api
-from services.casebook.database import reader_engine, writer_engine
-from services.casebook.following import Following, FollowingSettings
-from services.casebook.questions import Questions
-from services.casebook.writer import Writer
 from services.cli.tail import Wanted, _start_ms
 from services.workflows.repair import joint as repair_module
 from tests.cli.command import found, run, said
+from tests.cli.running import casebook, until
 from tests.support.bus import SmallBus
-from tests.support.counting import settings_for
 from tests.support.logbook import PERSONAL, Logbook
 
-pytestmark = pytest.mark.kafka
-
-
-@pytest.fixture(autouse=True)
-def quiet() -> Iterator[None]:
-    """What the bus logs in this process must not stand between a command's words."""
-    configure_logs("error")
-    yield
-    structlog.reset_defaults()
-
-
-@pytest.fixture
-async def bus(kafka: LocalKafka, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SmallBus:
-    """An empty log of a small city, where the commands find it."""
-    bus = SmallBus(settings_for(kafka.bootstrap_servers))
-    await bus.prepare()
-    monkeypatch.setenv("SUBAK_HOME", str(tmp_path))
-    monkeypatch.setenv("SUBAK_KAFKA_BOOTSTRAP_SERVERS", kafka.bootstrap_servers)
-    monkeypatch.setenv("SUBAK_KAFKA_PARTITIONS", str(bus.settings.partitions))
-    monkeypatch.setenv("SUBAK_CITY", "san-francisco")
-    return bus
+pytestmark = [pytest.mark.kafka, pytest.mark.usefixtures("quiet")]
 
 
 @pytest.fixture
@@ -78,33 +47,6 @@ async def write(bus: SmallBus, logbook: Logbook) -> None:
     ]
     await producer.commit(outputs, {}, "test")
     await producer.stop()
-
-
-@asynccontextmanager
-async def casebook(bus: SmallBus, folder: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """A casebook at work, with its API where the commands find it."""
-    url = f"sqlite:///{folder / 'casebook.sqlite3'}"
-    writing, reading = writer_engine(url), reader_engine(url)
-    quick = FollowingSettings(read_wait_seconds=0.05, report_seconds=0.2)
-    following = Following(Writer(writing), city=bus.city.id, kafka=bus.settings, settings=quick)
-    work = asyncio.create_task(following.run())
-    app = casebook_api(Questions(reading), bus.city, why_not_ready=following.why_not_ready)
-    async with serving(app, host="127.0.0.1", port=0) as port:
-        monkeypatch.setenv("SUBAK_CASEBOOK_URL", f"http://127.0.0.1:{port}")
-        try:
-            yield
-        finally:
-            following.stop()
-            await work
-    writing.dispose()
-    reading.dispose()
-
-
-async def until(check: Callable[[], Any], seconds: float = 60) -> None:
-    deadline = asyncio.get_running_loop().time() + seconds
-    while not await asyncio.to_thread(check):
-        assert asyncio.get_running_loop().time() < deadline, "it did not happen in time"
-        await asyncio.sleep(0.1)
 
 
 async def lines(*options: str) -> list[dict[str, Any]]:
@@ -239,14 +181,18 @@ async def test_a_parked_case_is_replayed_and_what_became_of_it_is_told(
                 await until(lambda: len(found("case", "list")["cases"]) == 1)
                 await asyncio.sleep(0.5)  # the gateway reads topics side by side: let one event be in before the next
             await until(lambda: found("parked", "list")["parked"])
-            result = await asyncio.to_thread(run, "parked", "replay", id[:8], "--json", "--wait", "30")
-            assert json.loads(result.output)["outcome"] == "failed_again"
+            again = ("parked", "replay", id[:8], "--json", "--reason", "too early")
+            result = await asyncio.to_thread(run, *again)
+            assert json.loads(result.output)["acts"][0]["outcome"] == "failed_again"
             assert result.exit_code == 1
-        told = await asyncio.to_thread(said, "parked", "replay", id, "--reason", "mended", "--wait", "30")
-        assert "It runs, and was not parked again. The case is accepted." in told
+        await until(lambda: found("parked", "list")["parked"])
+        told = await asyncio.to_thread(said, "parked", "replay", id, "--reason", "mended", "--by", "ops-1")
+        assert "1 runs again." in told
+        await until(lambda: not found("parked", "list")["parked"])
         entries = (await asyncio.to_thread(found, "case", "show", id))["timeline"]
         replays = [entry for entry in entries if entry["type"] == "subak.case.replayrequested.v1"]
         assert [entry["agency"] for entry in replays] == ["operations"] * 2
-        assert replays[1]["data"] == {"reason": "mended"}
-        result = await asyncio.to_thread(run, "parked", "replay", id)
+        event_id = events[1][1].id
+        assert replays[1]["data"] == {"reason": "mended", "by": "ops-1", "event_id": event_id}
+        result = await asyncio.to_thread(run, "parked", "replay", id, "--reason", "once more")
         assert isinstance(result.exception, Unprocessable)

@@ -17,7 +17,7 @@ from bus.kafka import KafkaSettings
 from bus.process import serving
 from bus.topics import EVENTS
 from schemas.failures import Reason
-from schemas.types.cases import ReplayRequested
+from schemas.types.acts import ReplayRequested
 from schemas.types.requests import RequestAcknowledged, RequestSubmitted
 from schemas.types.workorders import WorkOrderAccepted, WorkOrderCompleted
 from schemas.values import Reporter
@@ -28,7 +28,7 @@ from services.console.app import console_app
 from services.console.parts import Parts
 from services.console.security import LOOPBACK
 from services.console.waiting import Waiting
-from services.workflows import repair as repair_module
+from services.workflows.repair import joint as repair_module
 from tests.casebook.tables import fill
 from tests.support.logbook import PERSONAL, Logbook
 
@@ -100,7 +100,7 @@ def _log(patch: pytest.MonkeyPatch) -> Logbook:
     for number in range(8):
         logbook.repair(number, service=SERVICE, area=AREA, steps=number + 1)
     with patch.context() as broken:
-        broken.setattr(repair_module, "_order", lambda *_, **__: 1 / 0)
+        broken.setattr(repair_module, "order", lambda *_, **__: 1 / 0)
         for name in ("parked", "parked too", "replayed"):
             submitted = RequestSubmitted(service_code=SERVICE, area=AREA, description=HOSTILE)
             logbook.say(CITY.citizens_channel, submitted, case=name)

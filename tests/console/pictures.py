@@ -13,7 +13,7 @@ from bus.logs import configure_logs
 from schemas.failures import Reason
 from schemas.types.requests import RequestAcknowledged, RequestSubmitted
 from schemas.types.workorders import WorkOrderAccepted
-from services.workflows import repair as repair_module
+from services.workflows.repair import joint as repair_module
 from tests.console.browser import a_browser, a_page, chromium_path
 from tests.console.conftest import CITY, showing
 from tests.support.logbook import Logbook
@@ -32,7 +32,7 @@ def made_up() -> Logbook:
         if number == CASES // 4:
             logbook.wait(timedelta(days=4))
     with pytest.MonkeyPatch.context() as broken:
-        broken.setattr(repair_module, "_order", lambda *_, **__: 1 / 0)
+        broken.setattr(repair_module, "order", lambda *_, **__: 1 / 0)
         for number in range(6):
             service, area = services[number], areas[number]
             holder = CITY.candidates(service, area)[0]

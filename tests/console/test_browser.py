@@ -16,7 +16,8 @@ from tests.console.test_pages import address
 pytestmark = pytest.mark.slow
 
 PAGES = [
-    "/", "/cases", "case", "/rejected", "rejection", "/parked", "replay", "/catalogue",
+    "/", "/cases", "case", "/rejected", "rejection", "/parked", "replay", "/rejected/discard?code=unknown_service",
+    "/acts", "/catalogue",
     "/catalogue/types/subak.request.submitted.v1", "/catalogue/agencies/public-works", "/nothing",
 ]  # fmt: skip
 

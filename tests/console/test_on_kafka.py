@@ -26,7 +26,7 @@ from services.casebook.writer import Writer
 from services.console.app import console_app
 from services.console.parts import Parts
 from services.console.security import LOOPBACK
-from services.workflows import repair as repair_module
+from services.workflows.repair import joint as repair_module
 from tests.support.bus import SmallBus
 from tests.support.counting import settings_for
 from tests.support.logbook import Logbook
@@ -86,7 +86,7 @@ async def until(check: Callable[[], Awaitable[Any]], seconds: float = 90) -> Non
 def form_of(page: str) -> dict[str, Any]:
     """What the confirmation's form would send."""
     token = re.findall(r'name="token" value="([0-9a-f]+)"', page)[0]
-    return {"token": token, "case": re.findall(r'name="case" value="([^"]+)"', page)}
+    return {"token": token, "by": "ops-1", "id": re.findall(r'name="id" value="([^"]+)"', page)}
 
 
 async def test_parked_cases_are_replayed_as_a_group_once_and_what_became_of_each_is_told(
@@ -107,14 +107,14 @@ async def test_parked_cases_are_replayed_as_a_group_once_and_what_became_of_each
             return int((await parts.casebook.ask("/api/summary"))[name])
 
         with monkeypatch.context() as broken:
-            broken.setattr(repair_module, "_order", lambda *_, **__: 1 / 0)
+            broken.setattr(repair_module, "order", lambda *_, **__: 1 / 0)
             await bus.publish(channel, *submitted)
             await until(lambda: _is(summary("cases"), 2))
             await bus.publish(holder, *acknowledged)
             await until(lambda: _is(summary("parked"), 2))
             [link] = re.findall(r'"(/parked/replay\?event_type=[^"]+)"', (await client.get("/parked")).text)
             form = form_of((await client.get(html.unescape(link))).text)
-            assert sorted(form["case"]) == sorted(ids)
+            assert sorted(form["id"]) == sorted(ids)
             again = await client.post("/parked/replay", data=form | {"reason": "too early"})
             await until(lambda: _settled(client, str(again.url)))
             assert (await client.get(str(again.url))).text.count("failed again") == 2
@@ -132,9 +132,9 @@ async def test_parked_cases_are_replayed_as_a_group_once_and_what_became_of_each
             assert "mended" in timeline
             entries = (await parts.casebook.ask(f"/api/cases/{id}/timeline"))["entries"]
             assert len([each for each in entries if each["type"] == "subak.workorder.issued.v1"]) == 1, "once only"
-        late = await client.post("/parked/replay", data=form)
+        late = await client.post("/parked/replay", data=form | {"reason": "late"})
         assert late.status_code == 404
-        assert "none of these cases is parked any more" in late.text
+        assert "none of these waits any more" in late.text
 
 
 async def test_the_page_of_now_tells_what_passes_and_what_waits(bus: SmallBus, tmp_path: Path) -> None:

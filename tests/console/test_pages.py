@@ -17,6 +17,8 @@ from tests.support.logbook import PERSONAL
 PAGES = [
     "/", "/now/figures", "/now/states", "/now/flow", "/now/waiting", "/cases", "/cases?overdue=true", "case",
     "/rejected", "/rejected?code=unknown_service", "rejection", "/parked", "replay", "/parked/replay?error=",
+    "/parked/discard?error=",
+    "/rejected/replay?code=unknown_service", "/rejected/discard?code=unknown_service", "/acts",
     "/catalogue", "/catalogue/types/subak.request.submitted.v1", "/catalogue/types/subak.workorder.issued.v1",
     "/catalogue/agencies/public-works",
 ]  # fmt: skip
@@ -27,7 +29,7 @@ async def address(shown: Shown, page: str) -> str:
     if page == "case":
         return f"/cases/{shown.logbook.case_id('parked')}"
     if page == "replay":
-        return f"/parked/replay?case={shown.logbook.case_id('parked')}"
+        return f"/parked/replay?id={shown.logbook.case_id('parked')}"
     if page == "rejection":
         found = await shown.parts.casebook.ask("/api/rejected", code="unknown_service")
         return f"/rejected/{found['rejected'][0]['id']}"
@@ -73,7 +75,7 @@ async def test_causes_lead_to_their_cases_and_rejections(shown: Shown) -> None:
         assert "Replay 2" in parked
         [link] = [part for part in parked.split('"') if part.startswith("/parked/replay?event_type=")]
         confirm = (await client.get(html.unescape(link))).text
-        assert confirm.count('name="case"') == 2
+        assert confirm.count('name="id"') == 2
         assert "Replay 2 parked cases?" in confirm
     assert "/rejected?code=unknown_service&amp;agency=" in rejected
 
@@ -104,9 +106,12 @@ async def test_pages_are_turned_by_key_and_no_case_comes_twice(shown: Shown, mon
         ("/cases?id=zzz", 422),
         ("/rejected/nothing", 404),
         ("/rejected?cursor=abc", 422),
-        ("/parked/replay?case=nothing", 404),
+        ("/parked/replay?id=nothing", 404),
         ("/parked/replay?error=another", 404),
-        ("/parked/replays/nothing", 404),
+        ("/acts/nothing", 404),
+        ("/rejected/replay?id=nothing", 404),
+        ("/parked/edit?id=nothing", 404),
+        ("/parked/burn?id=nothing", 404),
         ("/catalogue/types/subak.no.type.v1", 404),
         ("/catalogue/agencies/%3Cscript%3E", 404),
         ("/nothing", 404),

@@ -47,7 +47,7 @@ async def test_it_answers_under_no_foreign_name(shown: Shown, host: str) -> None
 @pytest.mark.parametrize(
     "headers", [{"origin": "http://evil.example"}, {"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}]
 )
-@pytest.mark.parametrize("address", ["/parked/replay", "/preferences"])
+@pytest.mark.parametrize("address", ["/parked/replay", "/rejected/discard", "/parked/edit", "/preferences"])
 async def test_a_write_from_another_site_is_refused(shown: Shown, address: str, headers: dict[str, str]) -> None:
     async with shown.client() as client:
         token = re.findall(r'name="token" value="([0-9a-f]+)"', (await client.get("/")).text)[0]
@@ -63,11 +63,11 @@ async def test_a_write_without_a_token_of_this_browser_is_refused(shown: Shown, 
         theirs = re.findall(r'name="token" value="([0-9a-f]+)"', (await other.get("/")).text)[0]
         await client.get("/")
         for used in (token, theirs):
-            answer = await client.post("/parked/replay", data={"token": used, "case": id})
+            answer = await client.post("/parked/replay", data={"token": used, "id": id, "by": "x", "reason": "x"})
             assert answer.status_code == 403
             assert "Nothing was done." in answer.text
     async with shown.client() as nobody:
-        assert (await nobody.post("/parked/replay", data={"token": theirs, "case": id})).status_code == 403
+        assert (await nobody.post("/parked/replay", data={"token": theirs, "id": id})).status_code == 403
 
 
 async def test_the_cookie_is_for_this_site_alone_and_scripts_cannot_read_it(shown: Shown) -> None:

@@ -135,7 +135,7 @@ def test_every_setting_in_a_document_is_one_that_there_is() -> None:
         ("subak lagg", "has no command lagg"),
         ("subak case list --overdu", "has no option --overdu"),
         ("subak case show", "needs 1 arguments"),
-        ("subak parked replay A B C D", "takes"),
+        ("subak parked show A B C D", "takes"),
         ("subak case list --agency", "needs a value"),
     ],
 )

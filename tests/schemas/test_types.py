@@ -21,8 +21,8 @@ SHARED = {
     "request": "submitted acknowledged forwarded assigned commented merged reopened resolved rated withdrawn closed",
     "approval": "requested granted refused sentback expired",
     "workorder": "issued accepted declined started suspended completed inspected defectfound cancelled",
-    "case": "parked escalated timerfired replayrequested",
-    "event": "rejected",
+    "case": "parked escalated timerfired replayrequested discardrequested correctionrequested",
+    "event": "rejected resendrequested discarded",
 }
 
 

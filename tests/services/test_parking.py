@@ -7,16 +7,20 @@ from typing import Any
 
 import pytest
 
+from bus.logic import Decided
+from bus.repairing import replay_of
 from bus.topics import CASES, EVENTS
 from schemas.envelope import Event
 from schemas.identifiers import derived_id
-from schemas.types.cases import CaseParked, ReplayRequested, TimerFired
+from schemas.types.acts import CorrectionRequested, DiscardRequested, ReplayRequested
+from schemas.types.cases import CaseParked, TimerFired
 from schemas.types.requests import RequestAcknowledged, RequestClosed, RequestSubmitted, RequestWithdrawn
 from schemas.types.workorders import WorkOrderAccepted, WorkOrderIssued, WorkOrderStarted
 from services.workflows.catalogue import WORKFLOWS
 from services.workflows.definition import CLOSED
 from services.workflows.logic import Workflows
 from services.workflows.memory import Memory
+from services.workflows.rehearsal import Rehearsal
 from services.workflows.repair import joint as repair_module
 from tests.services.test_repair import AREA, CITIZENS, CITY, FIRST, SERVICE
 from tests.support.matter import Matter
@@ -194,3 +198,119 @@ def test_what_parks_a_case_does_not_tell_what_a_person_sent(matter: Matter, monk
     error = matter.said(CaseParked).error
     assert "reporter.name" in error, "the error does not say where"
     assert "Ana" not in error
+
+
+# -- what operators do
+
+
+def head(matter: Matter) -> str:
+    return matter.logic.memory.parked[matter.id][0].event.id
+
+
+def codes(matter: Matter) -> list[str]:
+    return [reason.code for refused in matter.refusals() for reason in refused.reasons]
+
+
+def test_a_discarded_event_counts_for_nothing_and_the_rest_runs(matter: Matter, broken: pytest.MonkeyPatch) -> None:
+    matter.say(FIRST, RequestAcknowledged())
+    matter.say(CITIZENS, RequestWithdrawn())
+    matter.say("operations", DiscardRequested(reason="sent by mistake", by="ops", event_id=head(matter)))
+    assert (parked(matter), matter.state()) == ([], CLOSED)
+    [refused] = matter.refusals()
+    assert (refused.agency, refused.reasons[0].code) == (FIRST, "discarded")
+    assert "sent by mistake" in refused.reasons[0].problem
+    assert refused.original is not None, "the event is lost"
+
+
+def test_of_two_who_discard_at_once_one_is_refused_and_no_second_event_is_left_out(
+    matter: Matter, broken: pytest.MonkeyPatch
+) -> None:
+    matter.say(FIRST, RequestAcknowledged())
+    matter.say(FIRST, WorkOrderAccepted())
+    matter.say(CITIZENS, RequestWithdrawn())
+    act = DiscardRequested(reason="x", by="ops", event_id=head(matter))
+    for _ in range(2):
+        matter.say("operations", act)
+    assert codes(matter).count("discarded") == 1
+    assert codes(matter)[-1] in ("not_parked", "parked_elsewhere")
+
+
+def corrected(matter: Matter, data: str) -> Decided:
+    return matter.say("operations", CorrectionRequested(reason="wrong", by="ops", event_id=head(matter), data=data))
+
+
+def test_a_correction_keeps_sender_case_and_lineage_and_runs_before_what_waits(
+    matter: Matter, broken: pytest.MonkeyPatch
+) -> None:
+    matter.say(FIRST, RequestAcknowledged())
+    matter.say(FIRST, WorkOrderAccepted())
+    wrong = matter.logic.memory.parked[matter.id][0].event
+    broken.undo()
+    corrected(matter, '{"status_notes": "Corrected by telephone."}')
+    assert (parked(matter), matter.state()) == ([], "accepted")
+    [event] = [each for each in matter.events() if each.source == CITY.source_of(FIRST)]
+    assert (event.type, event.subject, event.time) == (wrong.type, wrong.subject, wrong.time)
+    assert (event.causationid, event.id == wrong.id) == (wrong.id, False)
+    assert b"telephone" in event.data
+    order = [each.type.split(".")[2] for each in matter.events() if each.type.split(".")[1] != "case"]
+    assert order.index("acknowledged") < order.index("issued")
+    assert len(matter.sent(WorkOrderIssued)) == 1, "the corrected event came back from the log and was taken again"
+    assert codes(matter) == ["corrected"]
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [('{"status_notes": 7}', "string_type"), ('{"source": "urn:subak:x:y"}', "unknown_field"), ("[]", "not_an_object")],
+)
+def test_a_correction_that_the_schema_refuses_changes_nothing(
+    matter: Matter, broken: pytest.MonkeyPatch, data: str, code: str
+) -> None:
+    matter.say(FIRST, RequestAcknowledged())
+    corrected(matter, data)
+    assert parked(matter) == ["acknowledged"]
+    assert codes(matter)[0] == code or data == "[]"
+    assert not [each for each in matter.events() if each.source == CITY.source_of(FIRST)]
+
+
+def test_a_correction_that_does_not_help_is_refused_and_the_case_waits_as_before(
+    matter: Matter, broken: pytest.MonkeyPatch
+) -> None:
+    matter.say(FIRST, RequestAcknowledged())
+    matter.say(FIRST, WorkOrderAccepted())
+    corrected(matter, '{"status_notes": "still"}')
+    assert parked(matter) == ["acknowledged", "accepted"]
+    assert codes(matter) == ["fails_again"]
+
+
+def test_what_the_bus_itself_says_cannot_be_edited(matter: Matter, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Workflows, "_go_on", defect)
+    due = matter.logic.next_due()
+    assert due is not None
+    matter.wait(due - matter.now)
+    assert parked(matter) == ["timerfired"]
+    corrected(matter, "{}")
+    assert codes(matter) == ["not_editable"]
+    assert parked(matter) == ["timerfired"]
+
+
+def test_each_parking_is_an_event_of_its_own(matter: Matter, broken: pytest.MonkeyPatch) -> None:
+    matter.say(FIRST, RequestAcknowledged())
+    matter.say("operations", ReplayRequested())
+    broken.undo()
+    matter.say("operations", ReplayRequested())
+    ids = [event.id for event in matter.events()]
+    assert len(ids) == len(set(ids)), "an inbox would take the second for a repetition of the first"
+
+
+def test_a_rehearsal_decides_what_the_act_does_and_changes_nothing(matter: Matter, broken: pytest.MonkeyPatch) -> None:
+    matter.say(FIRST, RequestAcknowledged())
+    matter.say(FIRST, WorkOrderAccepted())
+    act = replay_of(CITY, matter.id, event_id=head(matter), by="ops", reason="mended")
+    assert Rehearsal(CITY, matter.changelog()).act(act, matter.now).outcome == "failed_again"
+    broken.undo()
+    found = Rehearsal(CITY, matter.changelog()).act(act, matter.now)
+    assert (found.outcome, found.waiting, found.state) == ("unparked", 2, "accepted")
+    assert "subak.workorder.issued.v1" in found.said
+    assert parked(matter) == ["acknowledged", "accepted"]
+    matter.take([act])
+    assert matter.state() == found.state

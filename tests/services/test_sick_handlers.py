@@ -18,7 +18,14 @@ from schemas.envelope import Event
 from schemas.example_files import examples_of
 from schemas.identifiers import derived_id
 from schemas.registry import EventType, registry
-from schemas.types.cases import CaseParked, CaseWarned, Message, MessageRefused, ReplayRequested, TimerFired
+from schemas.types.acts import (
+    CorrectionRequested,
+    DiscardRequested,
+    EventDiscarded,
+    ReplayRequested,
+    ResendRequested,
+)
+from schemas.types.cases import CaseParked, CaseWarned, Message, MessageRefused, TimerFired
 from schemas.types.requests import RequestAcknowledged, RequestSubmitted
 from services.workflows.catalogue import WORKFLOWS
 from services.workflows.logic import Workflows
@@ -132,6 +139,9 @@ def test_every_event_about_a_case_that_is_not_there_opens_it_comes_back_or_means
         assert decided.counted == {"message_refused": 1}
     elif by_the_bus:
         assert decided.counted == {"own": 1}, "the bus does not answer itself"
+    elif isinstance(data, ResendRequested | EventDiscarded):
+        assert decided.counted == {"noted": 1}, "what concerns rejected events concerns no case"
     else:
-        code = "not_parked" if isinstance(data, ReplayRequested) else "unknown_case"
+        of_parked = isinstance(data, ReplayRequested | DiscardRequested | CorrectionRequested)
+        code = "not_parked" if of_parked else "unknown_case"
         assert [reason.code for reason in matter.refusals()[0].reasons] == [code]

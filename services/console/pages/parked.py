@@ -1,106 +1,153 @@
-"""The pages of parked cases: by cause; the replay of one or of all of a cause, asked for twice before it is done."""
+"""The desk of parked cases: by cause, by type, by agency; what can be done about one, or about a group."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Sequence
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Form, Path, Query, Request
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from fastapi import APIRouter, Form, Query, Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from services.console.casebook import NotThere
+from bus.acting import records_at
+from bus.admission import reasons_against
+from bus.repairing import (
+    REASON_MAX,
+    NotDone,
+    checked_reason,
+    correction_of,
+    discard_of_parked,
+    parked_document,
+    replay_of,
+)
+from bus.topics import EVENTS
+from schemas.envelope import Event
+from schemas.failures import Refused
+from schemas.personal import redact, unredacted
+from services.console.casebook import Answer, NotThere
+from services.console.pages.desks import NAME_MAX, ROWS, Asked, Deed, Word, add_deeds, who
 from services.console.parts import Parts
-from services.console.replays import CASES_MAX
 from services.console.security import COOKIE, FormTooOld
 
-ROWS = 50
-"""Cases on one page."""
-
-REASON_MAX = 500
-"""Characters of a reason."""
-
-Word = Annotated[str, StringConstraints(max_length=400, strip_whitespace=True)]
-Error = Annotated[str, StringConstraints(max_length=4000)]
+DATA_MAX = 500_000
+"""Characters of a corrected event's data."""
 
 
-class Asked(BaseModel):
-    """Which parked cases: one, or all of a cause."""
+class ParkedDesk:
+    """Parked cases, as the deeds need them."""
 
-    model_config = ConfigDict(extra="ignore")
+    name = "parked"
+    group = frozenset({"event_type", "error", "agency"})
 
-    case: Word = ""
-    event_type: Word = ""
-    error: Error = ""
-    cursor: Word = ""
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    async def rows(self, asked: dict[str, str], *, limit: int) -> Answer:
+        """The parked cases of a group, the longest waiting first."""
+        page = await self._parts.casebook.ask("/api/parked", limit=limit, **asked)
+        if not page["parked"]:
+            raise NotThere("no case is parked by this cause.")
+        return {"rows": page["parked"], "next": page["next"]}
+
+    async def row(self, id: str) -> dict[str, Any]:
+        """One parked case."""
+        found = await self._parts.casebook.ask(f"/api/cases/{quote(id, safe='')}")
+        if found["parked"] is None:
+            raise NotThere(f"the case {found['id']} is not parked.")
+        return found
+
+    async def acts(self, rows: Sequence[dict[str, Any]], deed: Deed, *, by: str, reason: str) -> list[Event]:
+        """One act a case, at the event at which it is parked."""
+        city = self._parts.city
+        if deed == "replay":
+            return [
+                replay_of(city, row["id"], event_id=row["parked"]["event_id"], by=by, reason=reason) for row in rows
+            ]
+        return [
+            discard_of_parked(city, row["id"], event_id=row["parked"]["event_id"] or "?", by=by, reason=reason)
+            for row in rows
+        ]
+
+    async def wrong(self, id: str) -> Event:
+        """The event at which the case is parked, whole, from the log."""
+        case = await self.row(id)
+        found = await self._parts.casebook.ask(f"/api/events/{quote(case['parked']['event_id'] or '?', safe='')}")
+        for entry in found["events"]:
+            if entry["case_id"] == case["id"]:
+                place = (entry["partition"], entry["offset"])
+                record = (await records_at(self._parts.kafka, EVENTS, [place])).get(place)
+                if record is not None:
+                    return Event.from_record(record.headers, record.value)
+        raise NotThere(f"the event at which {case['id']} is parked is not in the log.")
 
 
 def router(parts: Parts) -> APIRouter:
     """Its addresses."""
     routes = APIRouter()
-    pages, casebook = parts.pages, parts.casebook
+    pages, casebook, desk = parts.pages, parts.casebook, ParkedDesk(parts)
 
     @routes.get("/parked")
     async def parked(request: Request, asked: Annotated[Asked, Query()]) -> HTMLResponse:
-        known = asked.model_dump(exclude={"case"})
+        known = asked.model_dump(include={*desk.group, "cursor"})
         causes, page = await asyncio.gather(
             casebook.ask("/api/parked/causes"), casebook.ask("/api/parked", limit=ROWS, **known)
         )
         return pages.answer(request, "parked.html", asked=known, causes=causes["causes"], page=page)
 
-    @routes.get("/parked/replay")
-    async def confirm(request: Request, asked: Annotated[Asked, Query()]) -> HTMLResponse:
-        cases, more = await _chosen(parts, asked)
+    @routes.get("/parked/edit")
+    async def edit(request: Request, id: Annotated[Word, Query()] = "") -> HTMLResponse:
+        wrong = await desk.wrong(id)
+        shown = json.loads(redact(wrong.type, wrong.data))
         return pages.answer(
-            request, "replay.html", asked=asked.model_dump(), cases=cases, more=more, reason_max=REASON_MAX
-        )
+            request, "edit.html", desk="parked", id=id, attributes=wrong.attributes(), data=shown,
+            reason_max=REASON_MAX, name_max=NAME_MAX, data_max=DATA_MAX,
+        )  # fmt: skip
 
-    @routes.post("/parked/replay")
-    async def replay(
+    @routes.post("/parked/edit")
+    async def correct(
         request: Request,
         token: Annotated[str, Form(max_length=100)] = "",
-        case: Annotated[list[Word], Form(max_length=CASES_MAX)] = [],  # noqa: B006 - FastAPI copies it
-        reason: Annotated[str, Form(max_length=REASON_MAX)] = "",
+        id: Annotated[Word, Form()] = "",
+        data: Annotated[str, Form(max_length=DATA_MAX)] = "",
+        by: Annotated[str, Form(max_length=NAME_MAX)] = "",
+        reason: Annotated[str, Form(max_length=20_000)] = "",
     ) -> Response:
         if not parts.tokens.fits(request.cookies.get(COOKIE), token):
             raise FormTooOld
-        found = await asyncio.gather(*(_still_parked(parts, id) for id in dict.fromkeys(case)))
-        waiting = [id for id in found if id is not None]
-        if not waiting:
-            raise NotThere("none of these cases is parked any more: somebody has replayed them already.")
-        batch = await parts.replays.ask(waiting, reason.strip() or None)
-        return RedirectResponse(f"/parked/replays/{batch.id}", status_code=303)
+        name, because = who(by), checked_reason(reason)
+        wrong = await desk.wrong(id)
+        document = {**parked_document(wrong), "data": unredacted(wrong.type, wrong.data, data_in(data))}
+        act = correction_of(parts.city, wrong, document, by=name, reason=because)
+        _require_sayable(parts, wrong, document)
+        batch = await parts.doings.do([act], by=name, reason=because)
+        return RedirectResponse(f"/acts/{batch.id}", status_code=303)
 
-    @routes.get("/parked/replays/{batch_id}")
-    async def became(request: Request, batch_id: Annotated[str, Path(max_length=64)]) -> HTMLResponse:
-        batch = parts.replays.get(batch_id)
-        if batch is None:
-            raise NotThere("this console does not know that replay (any more): the cases' timelines tell of it.")
-        part = request.headers.get("hx-request") == "true"
-        return pages.answer(request, "part_replayed.html" if part else "replayed.html", batch=batch)
-
+    add_deeds(routes, parts, desk)
     return routes
 
 
-async def _chosen(parts: Parts, asked: Asked) -> tuple[list[dict[str, Any]], bool]:
-    """The parked cases that are meant, the longest waiting first, and whether there are more than one act takes."""
-    if asked.case:
-        found = await parts.casebook.ask(f"/api/cases/{quote(asked.case, safe='')}")
-        if found["parked"] is None:
-            raise NotThere(f"the case {found['id']} is not parked.")
-        return [found], False
-    page = await parts.casebook.ask(
-        "/api/parked", limit=CASES_MAX, event_type=asked.event_type or None, error=asked.error or None
-    )
-    if not page["parked"]:
-        raise NotThere("no case is parked by this cause.")
-    return page["parked"], page["next"] is not None
+def data_in(text: str) -> dict[str, Any]:
+    """The JSON object that a form holds.
 
-
-async def _still_parked(parts: Parts, id: str) -> str | None:
+    Raises:
+        NotDone: it holds none.
+    """
     try:
-        found = await parts.casebook.ask(f"/api/cases/{quote(id, safe='')}")
-    except NotThere:
-        return None
-    return str(found["id"]) if found["parked"] is not None else None
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise NotDone(f"the data is no JSON: {error}. Nothing was done.") from error
+    if not isinstance(found, dict):
+        raise NotDone("the data must be a JSON object. Nothing was done.")
+    return found
+
+
+def _require_sayable(parts: Parts, wrong: Event, document: dict[str, Any]) -> None:
+    """Refuse what the schema or the city refuses, before it leaves."""
+    import msgspec
+
+    sender = parts.city.agency_of(wrong.source) or ""
+    event = msgspec.structs.replace(wrong, data=json.dumps(document["data"], ensure_ascii=False).encode())
+    if reasons := reasons_against(event, sender, parts.city):
+        raise NotDone(f"{Refused(reasons)} Nothing was sent.")
