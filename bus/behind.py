@@ -66,11 +66,9 @@ async def measure(kafka: KafkaSettings, agencies: Iterable[str]) -> list[Behind]
     for process, topics in reads.items():
         committed = groups.get(process, {})
         places = [(topic, number) for topic in topics for number in range(kafka.partitions)]
-        waiting = {
-            place: committed.get(place, bounds[place][0])
-            for place in places
-            if bounds[place][1] > committed.get(place, bounds[place][0])
-        }
+        # What its topic no longer holds cannot be looked at: whoever stands before its beginning is counted from there.
+        reads_on = {place: max(committed.get(place, 0), bounds[place][0]) for place in places}
+        waiting = {place: position for place, position in reads_on.items() if bounds[place][1] > position}
         seen = await _look(kafka, waiting, {place: bounds[place][1] for place in waiting}) if waiting else {}
         now = time.time()
         for place in places:

@@ -6,9 +6,12 @@ down can be given the broker's own port as its local one: it then talks to itsel
 
 from __future__ import annotations
 
+import contextlib
+import json
 import random
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import psutil
 
@@ -37,6 +40,19 @@ def free_ports(count: int, *, preferred: Iterable[int] = (), taken: Iterable[int
         if port not in spoken_for and port not in found and is_free(port):
             found.append(port)
     return found
+
+
+def kept_ports(path: Path, names: Sequence[str]) -> list[int]:
+    """A free port for each name, the same as `path` has from last time where it is free: then bookmarks stay right."""
+    kept: dict[str, int] = {}
+    with contextlib.suppress(OSError, ValueError):
+        kept = json.loads(path.read_text(encoding="ascii"))
+    for name in names:
+        others = [port for other, port in kept.items() if other != name]
+        wanted = [kept[name]] if name in kept else []
+        kept[name] = free_ports(1, preferred=wanted, taken=others)[0]
+    path.write_text(json.dumps(kept, indent=1), encoding="ascii")
+    return [kept[name] for name in names]
 
 
 def listens(pid: int, port: int) -> bool:

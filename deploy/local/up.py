@@ -9,7 +9,6 @@ tokens stay from run to run. A process or a broker that dies is started again, a
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import os
 import secrets
@@ -29,12 +28,14 @@ from deploy.local.adapter_files import AdapterFile, AgencyKinds, adapter_files
 from deploy.local.cluster import BROKERS, LocalCluster
 from deploy.local.kafka import LocalKafka
 from deploy.local.ownership import LOCK_NAME, HomeLock
-from deploy.local.ports import HOST, free_ports
+from deploy.local.ports import HOST, kept_ports
 from deploy.local.secured_city import CityFiles, arrange
 from deploy.local.supervisor import Event, ProcessSpec, Report, Supervisor
 from schemas.failures import Misconfigured, SubakError
 
 SERVICES = ("gateway", "workflows", "router", "places", "casebook", "console")
+TARGETS_FILE = "prometheus.json"
+"""Where Prometheus finds the processes: a file of targets, as deploy/prometheus/prometheus.yml reads them."""
 READY_SECONDS_MAX = 90.0
 KAFKA_LOOK_SECONDS = 0.5
 KAFKA_PAUSE_SECONDS_MAX = 10.0
@@ -254,17 +255,7 @@ class LocalCity:
         return files
 
     def _ports(self, names: Sequence[str]) -> list[int]:
-        """A free port for each name, the same as last time where it is free still: then bookmarks stay right."""
-        path = self.home / "ports.json"
-        kept: dict[str, int] = {}
-        with contextlib.suppress(OSError, ValueError):
-            kept = json.loads(path.read_text(encoding="ascii"))
-        for name in names:
-            others = [port for other, port in kept.items() if other != name]
-            wanted = [kept[name]] if name in kept else []
-            kept[name] = free_ports(1, preferred=wanted, taken=others)[0]
-        path.write_text(json.dumps(kept, indent=1), encoding="ascii")
-        return [kept[name] for name in names]
+        return kept_ports(self.home / "ports.json", names)
 
     def _make_specs(self) -> list[ProcessSpec]:
         ports = dict(zip(SERVICES, self._ports(SERVICES), strict=True))
@@ -346,5 +337,9 @@ class LocalCity:
             },
         )
         run.write(self.home)
+        targets = [
+            {"targets": [url.removeprefix("http://")], "labels": {"process": name}} for name, url in urls.items()
+        ]
+        (self.home / TARGETS_FILE).write_text(json.dumps(targets, indent=1), encoding="utf-8")
         self.run = run
         return run

@@ -145,3 +145,13 @@ def test_a_source_or_target_without_a_name_bears_that_of_its_kind(tmp_path: Path
     assert [source.name for source in agency.sources] == ["python"]
     assert agency.target is not None
     assert agency.target.name == "python"
+
+
+def test_the_token_for_the_ledger_is_long_and_another_than_the_one_that_may_do_everything(tmp_path: Path) -> None:
+    for ledger, says in (("short", "ledger_token has 5 characters"), ("x" * 20, "ledger_token is the token itself")):
+        path = tmp_path / "adapter.toml"
+        path.write_text(
+            f'[adapter]\nname = "a"\n[[agency]]\nid = "parks"\ntoken = "{"x" * 20}"\nledger_token = "{ledger}"\n'
+        )
+        with pytest.raises(Misconfigured, match=says):
+            AdapterConfig.load(path, {})
