@@ -25,7 +25,7 @@ def in_their_own_words(folder: Path) -> Path:
     for example, agency in WHOSE.items():
         target = folder / FOLDER / agency
         target.mkdir(parents=True, exist_ok=True)
-        for path in (EXAMPLES / example).iterdir():
+        for path in filter(Path.is_file, (EXAMPLES / example).iterdir()):
             text = path.read_text(encoding="utf-8").replace("IDR", "USD")
             (target / path.name).write_text(text.replace(f'"{example}"', f'"{agency}"'), encoding="utf-8")
     return folder
