@@ -119,7 +119,7 @@ class Poster:
 
     async def _send(self, agency_id: str, post: Sent) -> None:
         records, door = self._records[agency_id], self._doors[agency_id]
-        if door.staff is not None and door.staff.vocabulary.speaks(post.type):
+        if door.staff is not None and door.staff.means(post):
             await door.staff.write(post)
             return
         url, body, headers = self._request(door, post)

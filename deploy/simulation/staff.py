@@ -45,6 +45,11 @@ class Staff:
         self._records = records
         self._desk = _desk(own, vocabulary, city)
 
+    def means(self, post: Sent) -> bool:
+        """Whether this post was decided as a step in its own system. One from a run by HTTP alone goes on by HTTP."""
+        step = self._records.step_of(post)
+        return self.vocabulary.event_id(post.type, post.case, step) == post.event_id
+
     async def write(self, post: Sent) -> None:
         """Write one post into the agency's system; return once it stands there, or was dropped meanwhile."""
         backoff = Backoff(0.1, 2.0)

@@ -203,6 +203,14 @@ FORWARDED_EVENT = Event(
 )
 
 
+def test_a_post_that_an_earlier_run_decided_to_send_by_http_goes_on_by_http(tmp_path: Path) -> None:
+    office = Office(EXAMPLES["planning"], tmp_path)
+    foretold = office.vocabulary.event_id(ACCEPTED, CASE, 1)
+    assert foretold is not None
+    office.records.plan([(foretold, CASE, None, Post(ACCEPTED, {}), 0), ("by-http", CASE, None, Post(STARTED, {}), 0)])
+    assert [office.staff.means(post) for post in office.records.waiting()] == [True, False]
+
+
 @pytest.mark.parametrize("agency", [id for id, one in sorted(EXAMPLES.items()) if one.target is not None])
 def test_a_letter_tells_the_staff_what_the_event_said(agency: str) -> None:
     example = EXAMPLES[agency]
