@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     """Where this process serves /metrics and /health (and the casebook its API). Loopback unless you say otherwise."""
     http_port: int = Field(default=0, ge=0, le=65535)
     """Its port; 0 takes a free one."""
+    http_requests_per_second: float = Field(default=500, gt=0, le=1_000_000)
+    """How many questions a second the casebook's API takes from one address, twice as many after a rest. Behind a proxy
+    all come from its address."""
     database_url: str = ""
     """The process's database, as an SQLAlchemy URL: sqlite:///file or postgresql+psycopg://...
     Empty: SQLite in `home`."""

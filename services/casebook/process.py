@@ -7,6 +7,7 @@ import asyncio
 from bus.city import load_city
 from bus.city.load import city_path
 from bus.deliveries import AdapterBook
+from bus.http_door import Door
 from bus.logs import get_logger
 from bus.process import serving, until_stopped
 from bus.settings import Settings
@@ -41,7 +42,8 @@ async def run_casebook(settings: Settings, stopping: asyncio.Event, *, rebuild: 
     )
     questions = Questions(reading)
     adapters = AdapterBook(settings.adapters_file)
-    app = casebook_api(questions, city, why_not_ready=following.why_not_ready, adapters=adapters)
+    api = casebook_api(questions, city, why_not_ready=following.why_not_ready, adapters=adapters)
+    app = Door(api, requests_per_second=settings.http_requests_per_second)
     try:
         async with serving(app, host=settings.http_host, port=settings.http_port) as port:
             log.info("process_serving", url=f"http://{settings.http_host}:{port}")
