@@ -180,7 +180,9 @@ def _add_cases(app: FastAPI, questions: Questions, shaper: Shaper, city: City, c
         return ParkedPage(parked=[shaper.case(row, now, waiting.get(row.id, 0)) for row in found], next=following)
 
     @app.get("/api/parked/causes", tags=["cases"])
-    def list_parked_causes(by: Annotated[Grouping, Query()] = "cause") -> ParkedCauses:
+    def list_parked_causes(
+        by: Annotated[Grouping, Query(description="What they are counted by.")] = "cause",
+    ) -> ParkedCauses:
         """Parked cases by what failed (or by type, or by agency), the most first."""
         found = questions.parked_causes(by, CAUSES_MAX)
         return ParkedCauses(causes=[ParkedCause(**row._mapping) for row in found])

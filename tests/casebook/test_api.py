@@ -321,7 +321,7 @@ async def test_refusals_and_parked_cases_are_counted_by_cause_and_each_cause_lea
         ("/api/cases?cursor=abc", "this is not a cursor that an answer gave"),
         ("/api/cases?id=XYZ", "Send the beginning of a case id"),
         ("/api/rejected?state=x", "there is no parameter 'state'"),
-        ("/api/parked?agency=x", "The parameters are limit, cursor"),
+        ("/api/parked?colour=x", "The parameters are limit, cursor"),
         ("/api/cases/x/timeline?cursor=WyJhIiwiYiJd", "this cursor is of another list"),
     ],
 )
@@ -383,7 +383,8 @@ async def test_every_address_is_documented(client: httpx.AsyncClient) -> None:
     assert set(document["paths"]) == {
         "/api/cases", "/api/cases/{case_id}", "/api/cases/{case_id}/timeline", "/api/summary", "/api/parked",
         "/api/rejected", "/api/rejected/{rejection_id}", "/api/events/{event_id}", "/api/rejected/causes",
-        "/api/parked/causes", "/api/trace/{ref}", "/api/vanished",
+        "/api/parked/causes", "/api/trace/{ref}", "/api/vanished", "/api/acts",
+        "/api/cases/{case_id}/deliveries", "/api/deliveries/{event_id}",
     }  # fmt: skip
     for path, operations in document["paths"].items():
         operation = operations["get"]
