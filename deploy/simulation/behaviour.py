@@ -41,7 +41,8 @@ INSPECTED: Final = "subak.workorder.inspected.v1"
 DEFECT_FOUND: Final = "subak.workorder.defectfound.v1"
 CANCELLED: Final = "subak.workorder.cancelled.v1"
 
-ENDS_ALL: Final = frozenset({CLOSED, WITHDRAWN, CANCELLED})
+JOINED: Final = "subak.request.joined.v1"
+ENDS_ALL: Final = frozenset({CLOSED, WITHDRAWN, CANCELLED, JOINED})
 """Hearing one of these, an agency drops what it still meant to say about the case."""
 
 

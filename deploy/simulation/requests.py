@@ -36,6 +36,12 @@ def made_up(city: City, book: Phrasebook, *, count: int, seed: int, first: int =
         code = rng.choices(services, weights)[0]
         area = city.areas[rng.choice(book.places.get(code) or areas)]
         longitude, latitude = _place(city, book, area, rng)
+        if (beside := _beside(city, number)) is not None:
+            other, code, metres = beside
+            rng_of_other = Random(f"{seed}/{city.id}/{other}/corner")  # noqa: S311 - as above
+            area = city.areas[rng_of_other.choice(areas)]
+            longitude, latitude = _place(city, book, area, rng_of_other)
+            latitude = round(latitude + metres / 111_000, 6)
         request: dict[str, Any] = {
             "service_code": code,
             "area": area.code,
@@ -99,6 +105,25 @@ def lowest_areas(city: City) -> list[Area]:
     """The areas within the city that hold no other: where citizens live."""
     holders = {area.parent for area in city.areas.values()}
     return [area for code, area in sorted(city.areas.items()) if code not in holders and city.within(code, city.area)]
+
+
+def _beside(city: City, number: int) -> tuple[int, str, float] | None:
+    """Of twenty requests, four at one corner: a matter, the same once more, other works beside it, works of several.
+
+    Returns:
+        Which corner (a number that all of it share), the service, and how many metres north; None for any other.
+    """
+    if city.nearby is None or not city.nearby.same_matter_services:
+        return None
+    first = city.nearby.same_matter_services[0]
+    holder = city.candidates(first, city.area)[0]
+    clashing = [code for code in city.nearby.clash_services if city.candidates(code, city.area)[0] != holder]
+    together = [code for code, service in city.services.items() if service.works]
+    corner, place = divmod(number, 20)
+    others = {3: (first, 0.0), 9: (first, 6.0), 14: (next(iter(clashing), first), 14.0)}
+    if place == 17 and together:
+        return corner * 20 + 17, together[0], 0.0
+    return (corner * 20, *others[place]) if place in others else None
 
 
 def _place(city: City, book: Phrasebook, area: Area, rng: Random) -> tuple[float, float]:

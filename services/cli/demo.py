@@ -127,6 +127,7 @@ def _play(
     as_json: bool,
 ) -> bool:
     """Let the requests come in, watch, report. Whether all was as it must be."""
+    from services.cli.demo_neighbours import tell_neighbours
     from services.cli.demo_progress import Display
     from services.cli.demo_report import Outcome, last_line, print_report, troubles
     from services.cli.demo_story import tell_story
@@ -157,6 +158,7 @@ def _play(
     if not as_json:
         assert simulated.local.run is not None, "it has started"
         tell_story(console, simulated.local.run.casebook_url, simulated.city, proposals)
+        tell_neighbours(console, simulated.local.run.casebook_url, simulated.city, simulated.cases)
         print_systems(console, simulated, ledgers)
         _where_to_look(console, simulated)
     if as_json:
