@@ -313,7 +313,8 @@ class Places:
             time=batch.now.isoformat(),
             data=data.encode(),
             correlationid=matter.correlation or None,
-            causationid=matter.cause or None,
+            # A clash has two causes, and one order may clash with several: it names the other case, and no cause.
+            causationid=matter.cause if recipient == WORKFLOWS and matter.cause else None,
             recipient=recipient,
             jurisdiction=matter.area,
         )

@@ -162,11 +162,11 @@ def twice(topics: Topics) -> Iterator[str]:
             )
         if topic == EVENTS:
             concluded = Counter(
-                (event.causationid, event.type, event.recipient)
+                (event.causationid, event.type, event.recipient, event.subject)
                 for event in events
                 if event.causationid is not None and event.source.endswith(":workflows")
             )
-            for (cause, type, recipient), count in concluded.items():
+            for (cause, type, recipient, _), count in concluded.items():
                 if count > 1:
                     yield f"workflows concluded {type} for {recipient} from {cause} {count} times"
 
