@@ -53,7 +53,7 @@ CALLS_FOR: dict[str, tuple[frozenset[str], ...]] = {
     DECLINED: (frozenset({ISSUED, CLOSED}),),
     INSPECTED: (frozenset({RESOLVED}),),
     DEFECT_FOUND: (frozenset({ISSUED, CLOSED}),),
-    REOPENED: (frozenset({ISSUED, CLOSED}),),
+    REOPENED: (frozenset({ISSUED, FORWARDED, CLOSED}),),
     RATED: (frozenset({CLOSED}),),
     WITHDRAWN: (frozenset({CLOSED}),),
 }
