@@ -1,7 +1,8 @@
 """Until when the certificates hold: this process's own, those that it trusts, and those that the brokers show.
 
 A certificate that ends stops everything at once, on a day that was known for a year. So each process says the day of
-each as a metric, and an alert fires weeks before. Files are looked at each minute, so a renewed one ends the alert.
+each as a metric, and an alert fires weeks before. Files are looked at each minute: a renewed one ends the alert, and is
+what clients that run show at their next connection.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from aiokafka.conn import collect_hosts
 from cryptography import x509
 
 from bus import metrics
-from bus.kafka.security import Security
+from bus.kafka.security import Security, renew_certificates
 from bus.kafka.settings import KafkaSettings
 from bus.logs import get_logger
 from schemas.failures import Misconfigured
@@ -72,10 +73,10 @@ async def ends_of_brokers(settings: KafkaSettings) -> dict[str, float]:
 
 @contextlib.asynccontextmanager
 async def certificates_watched(settings: KafkaSettings) -> AsyncIterator[None]:
-    """Keep `subak_certificate_expires_timestamp_seconds` right while the block runs. Nothing to do in plaintext."""
-    if settings.security.protocol == "PLAINTEXT":
-        yield
-        return
+    """Keep `subak_certificate_expires_timestamp_seconds` right, and clients' certificates, while the block runs.
+
+    Also in plaintext: an adapter's agencies may each have a certificate of their own.
+    """
     watching = asyncio.create_task(_watch(settings))
     try:
         yield
@@ -88,6 +89,7 @@ async def _watch(settings: KafkaSettings) -> None:
     looks = 0
     while True:
         try:
+            renew_certificates()
             for name, ends in ends_of_files(settings.security):
                 metrics.certificate_ends.labels(name).set(ends)
             if looks % LOOKS_BETWEEN_BROKERS == 0:

@@ -1,20 +1,24 @@
 """Who we are to Kafka and how we know that it is Kafka: TLS, and a user with a password or a client certificate.
 
 Three protocols, no more: PLAINTEXT for one machine, SASL_SSL (SCRAM-SHA-512 over TLS) and SSL (mutual TLS) for a city.
-A credentials file is read again for each new client, and so are certificates that changed: an operator renews them by
-replacing the file, and no process must start again for that. No password is in a representation, a log or an error.
+A credentials file is read again for each new client. A client's certificate that changed is used for every connection
+from then on, of clients that run already too: an operator renews it by replacing the files, and no process must start
+again for that. A changed CA counts for new clients. No password is in a representation, a log or an error.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 import tomllib
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from bus.logs import get_logger
 from schemas.failures import Misconfigured
+
+log = get_logger("security")
 
 Protocol = Literal["PLAINTEXT", "SSL", "SASL_SSL"]
 
@@ -106,7 +110,7 @@ class Security:
         if self.protocol == "PLAINTEXT":
             return None
         files = (self.ca_file, self.certificate_file, self.key_file)
-        return _context(*files, tuple(_changed(path) for path in files))
+        return _STANDING.setdefault(files, _Standing(*files)).current()
 
     def login(self) -> tuple[str, str]:
         """The user and the password, as they are now.
@@ -137,9 +141,51 @@ class Security:
         return found
 
 
-@lru_cache(maxsize=64)
-def _context(ca: Path | None, certificate: Path | None, key: Path | None, changed: tuple[float, ...]) -> ssl.SSLContext:
-    """One for each set of files as they are: making it reads them, and each of many clients would."""
+class _Standing:
+    """One context for all clients of the same files: each connection that they make uses it as it is then."""
+
+    def __init__(self, ca: Path | None, certificate: Path | None, key: Path | None) -> None:
+        self._files = (ca, certificate, key)
+        self._context: ssl.SSLContext | None = None
+        self._changed: tuple[float, ...] = ()
+
+    def current(self) -> ssl.SSLContext:
+        """The context with the files as they are now. A pair of which one half is new waits for the other.
+
+        Raises:
+            Misconfigured: the files could not be used, now or ever before.
+        """
+        changed = tuple(_changed(path) for path in self._files)
+        if self._context is not None and changed == self._changed:
+            return self._context
+        try:
+            fresh = _context(*self._files)
+            _, certificate, key = self._files
+            if self._context is not None and certificate is not None and changed[0] == self._changed[0]:
+                self._context.load_cert_chain(certificate, key, password=_no_passphrase)
+            else:
+                self._context = fresh
+        except (Misconfigured, OSError) as error:
+            if self._context is None:
+                raise
+            log.warning("certificates_not_renewed", error=str(error))
+        else:
+            self._changed = changed
+        return self._context
+
+
+_STANDING: dict[tuple[Path | None, Path | None, Path | None], _Standing] = {}
+"""Of each set of files (CA, certificate, key) that this process uses, the one context."""
+
+
+def renew_certificates() -> None:
+    """Take certificates that changed into the contexts of clients that run: their next connections show them."""
+    for standing in list(_STANDING.values()):
+        with contextlib.suppress(Misconfigured):  # it never worked; whoever asked was told
+            standing.current()
+
+
+def _context(ca: Path | None, certificate: Path | None, key: Path | None) -> ssl.SSLContext:
     try:
         context = ssl.create_default_context(cafile=None if ca is None else str(ca))
         context.minimum_version = ssl.TLSVersion.TLSv1_2
