@@ -78,7 +78,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 
 def test_users_are_not_made_where_nobody_would_know_their_passwords(desk: Desk) -> None:
-    assert "14 users would be made" in desk.run("subak topology apply", code=78)
+    assert "15 users would be made" in desk.run("subak topology apply", code=78)
     found = json.loads(desk.run("subak topology plan --json", code=1))
     assert {change["act"] for change in found["changes"]} == {"create"}
 
@@ -92,7 +92,7 @@ def test_each_command_of_the_page_works_in_its_order(desk: Desk) -> None:
     assert "All is well." in said["subak doctor"]
     assert "The cluster is as the city's directory asks." in said["subak topology plan"]
     secrets = sorted((desk.folder / "secrets").iterdir())
-    assert len(secrets) == 14
+    assert len(secrets) == 15
     assert {stat.S_IMODE(path.stat().st_mode) for path in secrets} == {0o600}
     user, _ = Credentials(file=desk.folder / "secrets" / "agency-public-works.toml").read()
     assert user == "agency-public-works.3", "a suspended agency comes back under a user that it never had"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bus.city.model import OPERATIONS
 from bus.topics import EVENTS, in_topic, out_topic
 from bus.topology import Found, Grant, Plan, Shape, Standing, Topic, difference, standing_of, wanted
 from bus.topology.difference import is_of_the_bus
@@ -142,9 +143,12 @@ def test_only_who_writes_the_log_by_its_work_may_write_it(agencies: set[str]) ->
         "workflows.1",
         "places.1",
     }
-    assert {grant.user for grant in found if grant.name.endswith("-out") and grant.operation == "write"} <= (
-        {f"agency-{agency}.1" for agency in agencies} | {"operator.1"}
-    )
+    assert {
+        (grant.user, grant.name) for grant in found if grant.name.endswith("-out") and grant.operation == "write"
+    } == {(f"agency-{agency}.1", out_topic(agency)) for agency in agencies} | {
+        ("operator.1", out_topic(OPERATIONS)),
+        ("console.1", out_topic(OPERATIONS)),
+    }
 
 
 def after(agencies: set[str], found: Found, standing: Standing | None = None) -> Found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,13 +33,12 @@ def simulated(records: list[Record], city: City = CITY, since_ms: int = 0) -> Re
 def changed(tmp_path: Path, file: str, *swaps: tuple[str, str]) -> Path:
     """A copy of Denpasar's folder, with the text of one file changed."""
     folder = tmp_path / "denpasar"
-    folder.mkdir()
-    for path in city_path("denpasar").iterdir():
-        text = path.read_text("utf-8")
-        for old, new in swaps if path.name == file else ():
-            assert old in text
-            text = text.replace(old, new)
-        (folder / path.name).write_text(text, "utf-8")
+    shutil.copytree(city_path("denpasar"), folder)
+    text = (folder / file).read_text("utf-8")
+    for old, new in swaps:
+        assert old in text
+        text = text.replace(old, new)
+    (folder / file).write_text(text, "utf-8")
     return folder
 
 
