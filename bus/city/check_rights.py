@@ -36,9 +36,6 @@ WORK_TYPES = (
 
 INSPECTOR_TYPES = (INSPECTED, "subak.workorder.defectfound.v1")
 
-COMPLETED = "subak.workorder.completed.v1"
-"""What an area's inspector must hear of, or the work is never inspected."""
-
 
 def check_rights(draft: Draft, problems: Problems) -> None:
     """Each agency that has a part in a case may say, and hears, what that part needs."""
@@ -62,7 +59,6 @@ def check_rights(draft: Draft, problems: Problems) -> None:
         parts.says(id, (*ANSWER_TYPES, *WORK_TYPES), "what is overdue elsewhere comes to it")
     for id in _inspectors(draft):
         parts.says(id, INSPECTOR_TYPES, "it inspects finished work")
-        parts.hears(id, (COMPLETED,), "inspector", "it inspects finished work")
         for above in parts.ways_up([id])[:1]:
             parts.says(above, INSPECTOR_TYPES, "an inspection that is overdue comes to it")
     parts.tell()

@@ -1,7 +1,7 @@
 """What a simulated agency does when it hears of something: a pure, total function, decided by a seed.
 
 An agency acts on what is addressed to it and on the role that the city gave it: it answers a forwarded request and a
-work order, decides on an approval, inspects what was completed in its areas, and, where it is the citizens' channel,
+work order, decides on an approval, inspects what it is asked to look at, and, where it is the citizens' channel,
 speaks for the citizen. Anything else it only files.
 
 Every loop that a decision could start is taken once at most (a send-back, a defect, a reopening), so every case comes
@@ -37,6 +37,7 @@ DECLINED: Final = "subak.workorder.declined.v1"
 STARTED: Final = "subak.workorder.started.v1"
 SUSPENDED: Final = "subak.workorder.suspended.v1"
 COMPLETED: Final = "subak.workorder.completed.v1"
+INSPECTION_REQUESTED: Final = "subak.workorder.inspectionrequested.v1"
 INSPECTED: Final = "subak.workorder.inspected.v1"
 DEFECT_FOUND: Final = "subak.workorder.defectfound.v1"
 CANCELLED: Final = "subak.workorder.cancelled.v1"
@@ -88,8 +89,6 @@ class SimulatedAgency:
     id: str
     is_citizens_channel: bool = False
     is_approver: bool = False
-    inspects: frozenset[str] = frozenset()
-    """The area codes in which it looks at completed work."""
     ends_proposals: bool = False
     """Whether it is the city's office for proposals: the last that may say no."""
     hands_on_to: str = ""
@@ -145,7 +144,7 @@ def react(agency: SimulatedAgency, event: Heard, rng: Random, file: Sequence[Tol
         return _decide(agency, event, rng, file)
     if event.type == ISSUED and _addressed(agency, event):
         return _work(agency, event, rng, file)
-    if event.type == COMPLETED and event.jurisdiction in agency.inspects:
+    if event.type == INSPECTION_REQUESTED and _addressed(agency, event):
         return _inspect(agency, rng, file)
     if agency.is_citizens_channel and event.type == ASSIGNED:
         return _think_again(agency, rng)

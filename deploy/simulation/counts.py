@@ -25,11 +25,13 @@ from deploy.simulation.behaviour import (
     APPROVAL_REQUESTED,
     ASSIGNED,
     CLOSED,
+    COMPLETED,
     DECLINED,
     DEFECT_FOUND,
     FORWARDED,
     GRANTED,
     INSPECTED,
+    INSPECTION_REQUESTED,
     ISSUED,
     RATED,
     REOPENED,
@@ -51,6 +53,7 @@ CALLS_FOR: dict[str, tuple[frozenset[str], ...]] = {
     APPROVAL_REFUSED: (frozenset({CLOSED}),),
     SENT_BACK: (frozenset({FORWARDED}),),
     DECLINED: (frozenset({ISSUED, CLOSED}),),
+    COMPLETED: (frozenset({INSPECTION_REQUESTED, RESOLVED}),),
     INSPECTED: (frozenset({RESOLVED}),),
     DEFECT_FOUND: (frozenset({ISSUED, CLOSED}),),
     REOPENED: (frozenset({ISSUED, FORWARDED, CLOSED}),),
@@ -103,7 +106,7 @@ def count(city: City, ledgers: Mapping[str, Ledger], cases: Iterable[str] | None
         counts.events_heard += len(ledger.heard)
         counts.redeliveries += sum(received.redeliveries for received in ledger.heard)
     counts.lost, counts.misdelivered = deliveries(city, ledgers)
-    counts.lost += without_consequence(ledgers)
+    counts.lost += without_consequence(city, ledgers)
     counts.duplicated = list(duplicated(city, ledgers))
     counts.out_of_order = list(out_of_order(city, ledgers))
     return counts
@@ -152,8 +155,9 @@ def deliveries(city: City, ledgers: Mapping[str, Ledger]) -> tuple[list[str], li
     return lost, misdelivered
 
 
-def without_consequence(ledgers: Mapping[str, Ledger]) -> Iterable[str]:
+def without_consequence(city: City, ledgers: Mapping[str, Ledger]) -> Iterable[str]:
     """A sentence for each accepted event that calls for an answer of the bus which no agency ever heard."""
+    joint = _joint_works(city, ledgers)
     heard: defaultdict[str, set[str]] = defaultdict(set)
     for ledger in ledgers.values():
         for received in ledger.heard:
@@ -161,11 +165,20 @@ def without_consequence(ledgers: Mapping[str, Ledger]) -> Iterable[str]:
                 heard[received.event.causation].add(received.event.type)
     for agency, ledger in ledgers.items():
         for sent in ledger.sent:
-            for wanted in CALLS_FOR.get(sent.type, ()) if sent.state == "accepted" else ():
+            if sent.state != "accepted" or (sent.type == COMPLETED and sent.case in joint):
+                continue  # of joint work, only the end of the last part calls for anything
+            for wanted in CALLS_FOR.get(sent.type, ()):
                 if heard[sent.event_id].isdisjoint(wanted):
                     answer = " or ".join(sorted(wanted))
                     what = f"{sent.type} {sent.event_id} of case {sent.case}"
                     yield f"nobody heard {answer}, which {what}, sent by {agency}, calls for"
+
+
+def _joint_works(city: City, ledgers: Mapping[str, Ledger]) -> set[str]:
+    """The cases whose works the catalogue gives to several agencies."""
+    requests = (sent for sent in ledgers[city.citizens_channel].sent if sent.type == SUBMITTED)
+    codes = {request.case: json.loads(request.data).get("service_code", "") for request in requests}
+    return {case for case, code in codes.items() if code in city.services and city.services[code].works}
 
 
 def _addressees(city: City, event: Heard) -> tuple[set[str], set[str]]:

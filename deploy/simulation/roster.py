@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from decimal import Decimal
 from itertools import pairwise
 
@@ -14,9 +13,6 @@ from deploy.simulation.phrasebook import Phrasebook
 
 def roster(city: City, book: Phrasebook, habits: Habits | None = None) -> dict[str, SimulatedAgency]:
     """Every agency of the city but the operators, by id."""
-    inspects: defaultdict[str, set[str]] = defaultdict(set)
-    for code in city.areas:
-        inspects[city.inspector_of(code)].add(code)
     hands_on_to = {office: following for code in city.areas for office, following in pairwise(city.offices_of(code))}
     executor = executor_of(city)
     return {
@@ -24,7 +20,6 @@ def roster(city: City, book: Phrasebook, habits: Habits | None = None) -> dict[s
             id=agency.id,
             is_citizens_channel=agency.id == city.citizens_channel,
             is_approver=agency.id == city.approver,
-            inspects=frozenset(inspects[agency.id]),
             ends_proposals=city.proposals is not None and agency.id == city.proposals.office,
             hands_on_to=hands_on_to.get(agency.id, ""),
             budget_line=line_of(city) if city.proposals is not None and agency.id == city.proposals.finance else "",

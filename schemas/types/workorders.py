@@ -103,6 +103,34 @@ class WorkOrderCompleted(EventData):
     """Photos and documents that show it."""
 
 
+@event_type("subak.workorder.inspectionrequested.v1", owner=OWNER, publisher="bus", kind="command")
+class WorkOrderInspectionRequested(EventData):
+    """All the work is done: an agency is asked to look at it. It answers inspected or defectfound."""
+
+    agency: AgencyId
+    """Who is asked to look."""
+    executor: AgencyId
+    """Who did the work; of works of several agencies, who answers for the whole."""
+    service_code: ServiceCode
+    """What kind of service."""
+    area: AreaCode
+    """Where the matter lies."""
+    description: Text4000 | None = None
+    """What the case is about."""
+    location: Point | None = None
+    """The spot itself, where it is known."""
+    address_string: Text500 | None = None
+    """The place in words."""
+    cost: Money | None = None
+    """What all of it cost."""
+    status_notes: Text4000 | None = None
+    """What the executor says of the work."""
+    attachments: Attachments | None = None
+    """Photos and documents that show it."""
+    inspect_by: Moment | None = None
+    """By when an answer is expected."""
+
+
 @event_type("subak.workorder.inspected.v1", owner=OWNER)
 class WorkOrderInspected(EventData):
     """The work was looked at, and it is good."""

@@ -60,6 +60,7 @@ _SAYS: Mapping[str, tuple[str, str]] = {
     "subak.workorder.started.v1": ("Pekerjaan dimulai", "Work started"),
     "subak.workorder.suspended.v1": ("Pekerjaan dihentikan sementara{reason}", "Work suspended{reason}"),
     "subak.workorder.completed.v1": ("Pekerjaan selesai{cost}", "Work completed{cost}"),
+    "subak.workorder.inspectionrequested.v1": ("{agency} diminta memeriksa pekerjaan", "{agency} was asked to inspect"),
     "subak.workorder.inspected.v1": ("Diperiksa dan diterima oleh {sender}", "Inspected and found good by {sender}"),
     "subak.workorder.defectfound.v1": ("{sender} menemukan cacat pekerjaan", "{sender} found a defect"),
     "subak.workorder.cancelled.v1": ("Perintah kerja dibatalkan{reason}", "Work order cancelled{reason}"),

@@ -37,6 +37,7 @@ from schemas.types import (
     WorkOrderDeclined,
     WorkOrderDefectFound,
     WorkOrderInspected,
+    WorkOrderInspectionRequested,
     WorkOrderIssued,
     WorkOrderStarted,
     WorkOrderSuspended,
@@ -283,14 +284,27 @@ def _completed(case: Case, entry: Entry, content: Content) -> None:
     take_cost(case, content)
 
 
+@tells(WorkOrderInspectionRequested)
+def _inspection_requested(case: Case, entry: Entry, content: Content) -> None:
+    case.state = COMPLETED
+    case.held_by(text_in(content, "agency") or entry.recipient, entry.occurred_at)
+    case.answer_by = moment_in(content, "inspect_by")
+
+
 @tells(WorkOrderInspected)
 def _inspected(case: Case, entry: Entry, content: Content) -> None:
     case.state = INSPECTED
+    _looked_at(case, entry)
 
 
 @tells(WorkOrderDefectFound)
 def _defect_found(case: Case, entry: Entry, content: Content) -> None:
     case.state = DEFECT_FOUND
+    _looked_at(case, entry)
+
+
+def _looked_at(case: Case, entry: Entry) -> None:
+    case.answer_by = None
     case.held_by(case.agency, entry.occurred_at)
 
 

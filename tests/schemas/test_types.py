@@ -20,7 +20,8 @@ TYPES = pytest.mark.parametrize("event_type", list(registry), ids=lambda each: e
 SHARED = {
     "request": "submitted acknowledged forwarded assigned commented merged reopened resolved rated withdrawn closed",
     "approval": "requested granted refused sentback expired",
-    "workorder": "issued accepted declined started suspended completed inspected defectfound cancelled",
+    "workorder": "issued accepted declined started suspended completed cancelled "
+    "inspectionrequested inspected defectfound",
     "case": "parked escalated timerfired replayrequested discardrequested correctionrequested",
     "event": "rejected resendrequested discarded",
 }

@@ -39,11 +39,12 @@ from schemas.types.workorders import (
     WorkOrderDeclined,
     WorkOrderDefectFound,
     WorkOrderInspected,
+    WorkOrderInspectionRequested,
     WorkOrderIssued,
     WorkOrderStarted,
     WorkOrderSuspended,
 )
-from schemas.values import Money, Point
+from schemas.values import Attachment, Money, Point
 from services.workflows.definition import CLOSED
 from tests.support.matter import Matter
 
@@ -89,7 +90,8 @@ def test_the_straight_way_from_request_to_rating(matter: Matter) -> None:
     resolved(matter).say(CITIZENS, RequestRated(score=5))
     kinds = [event.type.removeprefix("subak.").removesuffix(".v1") for event in matter.events()]
     assert kinds == [
-        "request.forwarded", "request.assigned", "workorder.issued", "request.resolved", "request.closed",
+        "request.forwarded", "request.assigned", "workorder.issued", "workorder.inspectionrequested",
+        "request.resolved", "request.closed",
     ]  # fmt: skip
     closed = matter.said(RequestClosed)
     assert (closed.outcome, closed.agency, closed.cost) == ("rated", FIRST, CHEAP)
@@ -204,8 +206,22 @@ def test_work_past_its_target_is_told_to_the_level_above_and_goes_on(matter: Mat
 def test_an_inspection_that_nobody_makes_goes_up_once_and_then_counts_as_done(matter: Matter) -> None:
     completed(matter).wait(CITY.services[SERVICE].inspect_within)
     assert matter.said(CaseEscalated).to_agency == CITY.parent_of(WARD)
+    asked = [event.recipient for event, _ in matter.sent(WorkOrderInspectionRequested)]
+    assert asked == [WARD, CITY.parent_of(WARD)]
     matter.wait(CITY.services[SERVICE].inspect_within)
     assert matter.said(RequestResolved).status_notes == "Nobody inspected the work in time."
+
+
+def test_whoever_is_nearest_is_asked_to_inspect_and_told_what_there_is_to_see(matter: Matter) -> None:
+    photo = Attachment(url="https://media.example.org/f", media_type="image/jpeg", size_bytes=1, sha256="0" * 64)
+    ordered(matter)
+    for data in (WorkOrderAccepted(), WorkOrderCompleted(cost=CHEAP, status_notes="Paved.", attachments=(photo,))):
+        matter.say(FIRST, data)
+    ((event, asked),) = matter.sent(WorkOrderInspectionRequested)
+    assert (event.recipient, asked.agency, asked.executor) == (WARD, WARD, FIRST)
+    assert (asked.cost, asked.status_notes, asked.attachments) == (CHEAP, "Paved.", (photo,))
+    assert (asked.location, asked.area) == (PLACE, AREA)
+    assert asked.inspect_by is not None
 
 
 def test_a_resolved_request_that_nobody_rates_closes_by_itself(matter: Matter) -> None:

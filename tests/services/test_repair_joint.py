@@ -22,6 +22,7 @@ from schemas.types.workorders import (
     WorkOrderDeclined,
     WorkOrderDefectFound,
     WorkOrderInspected,
+    WorkOrderInspectionRequested,
     WorkOrderIssued,
     WorkOrderStarted,
     WorkOrderSuspended,
@@ -72,8 +73,11 @@ def test_a_step_is_ordered_of_all_its_agencies_at_once_and_the_next_when_all_hav
     assert ordered(matter) == [WATER, TRAFFIC], "the road is paved before the pit is closed"
     does(matter, TRAFFIC)
     assert ordered(matter) == [WATER, TRAFFIC, ROADS]
+    assert matter.sent(WorkOrderInspectionRequested) == [], "a part alone is nothing to inspect"
     does(matter, ROADS, cost=700)
     assert (matter.state(), matter.case().executor) == ("awaiting_inspection", ROADS)
+    ((_, asked),) = matter.sent(WorkOrderInspectionRequested)
+    assert (asked.agency, asked.executor, asked.cost) == (WARD, ROADS, idr(1000))
     matter.say(WARD, WorkOrderInspected())
     matter.wait(CITY.services[SERVICE].rate_within)
     closed = matter.said(RequestClosed)

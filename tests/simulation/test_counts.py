@@ -111,7 +111,7 @@ def test_two_events_for_one_consequence_are_a_duplicate(run: tuple[City, Ledgers
 
 def test_an_event_that_its_agency_never_sent_is_a_duplicate(run: tuple[City, Ledgers]) -> None:
     city, ledgers = run
-    agency, index = _holder(ledgers, "subak.workorder.completed.v1")
+    agency, index = _holder(ledgers, "subak.request.submitted.v1")
     heard = list(ledgers[agency].heard)
     heard.insert(index + 1, replace(heard[index], event=replace(heard[index].event, id="made-twice-by-a-relay")))
     counts = count(city, _hearing(ledgers, agency, heard))

@@ -13,10 +13,18 @@ from services.workflows.repair.case import (
     ORDERED,
     RESOLVED,
     RepairCase,
-    change,
     repair,
 )
-from services.workflows.repair.steps import above_of, cancel_order, close, escalate, order, progress, resolve
+from services.workflows.repair.steps import (
+    above_of,
+    ask_to_inspect,
+    cancel_order,
+    close,
+    escalate,
+    order,
+    progress,
+    resolve,
+)
 
 
 @repair.on(WorkOrderInspected, states=[AWAITING_INSPECTION], to=[RESOLVED])
@@ -41,8 +49,7 @@ def not_inspected(case: RepairCase, data: TimerFired, step: Step) -> RepairCase:
     if above is None or len(case.inspectors) > 1:
         return resolve(case, step, "Nobody inspected the work in time.")
     case = escalate(case, case.inspectors[-1], above, "The work was not inspected in time.", step)
-    step.start_timer("inspect", step.city.services[case.service_code].inspect_within)
-    return change(case, inspectors=(*case.inspectors, above))
+    return ask_to_inspect(case, above, step)
 
 
 @repair.on(RequestRated, states=[RESOLVED], to=[CLOSED])

@@ -120,7 +120,7 @@ def part_completed(case: RepairCase, data: WorkOrderCompleted, step: Step) -> Re
         return _begin(case, number, step)
     step.stop_timer("accept", "resolve", "warn")
     last = next(part.agency for part in case.parts if part.step == number - 1)
-    return to_inspection(change(case, executor=last), step, data.status_notes)
+    return to_inspection(change(case, executor=last), data, step)
 
 
 @repair.on(WorkOrderDeclined, states=[JOINT_WORK], to=[JOINT_WORK, CLOSED])

@@ -5,7 +5,12 @@ from __future__ import annotations
 from schemas.types.cases import CaseEscalated
 from schemas.types.merging import RequestProgressed
 from schemas.types.requests import RequestClosed, RequestForwarded, RequestResolved, RequestSubmitted
-from schemas.types.workorders import WorkOrderCancelled, WorkOrderIssued
+from schemas.types.workorders import (
+    WorkOrderCancelled,
+    WorkOrderCompleted,
+    WorkOrderInspectionRequested,
+    WorkOrderIssued,
+)
 from services.workflows.definition import CLOSED, Step
 from services.workflows.repair.case import (
     AWAITING_APPROVAL,
@@ -111,17 +116,42 @@ def resolve(case: RepairCase, step: Step, notes: str | None) -> RepairCase:
     return change(case, state=RESOLVED)
 
 
-def to_inspection(case: RepairCase, step: Step, notes: str | None) -> RepairCase:
+def to_inspection(case: RepairCase, data: WorkOrderCompleted, step: Step) -> RepairCase:
     """Whoever is nearest looks at what the executor did, and nobody looks at their own work."""
     inspector = step.city.inspector_of(case.area)
     if inspector == case.executor:
         above = above_of(case.executor, step, already=(case.executor,))
         if above is None:
-            return resolve(case, step, notes)
+            return resolve(case, step, data.status_notes)
         case = escalate(case, case.executor, above, "Nobody inspects their own work: look at it, please.", step)
         inspector = above
-    step.start_timer("inspect", step.city.services[case.service_code].inspect_within)
-    return change(case, state=AWAITING_INSPECTION, inspectors=(inspector,))
+    case = change(case, state=AWAITING_INSPECTION, inspectors=())
+    return ask_to_inspect(case, inspector, step, done=data)
+
+
+def ask_to_inspect(
+    case: RepairCase, inspector: str, step: Step, *, done: WorkOrderCompleted | None = None
+) -> RepairCase:
+    """Ask this agency too to look at the work."""
+    inspect_by = step.start_timer("inspect", step.city.services[case.service_code].inspect_within)
+    step.emit(
+        WorkOrderInspectionRequested(
+            agency=inspector,
+            executor=case.executor,
+            service_code=case.service_code,
+            area=case.area,
+            description=case.description,
+            location=case.point,
+            address_string=case.address_string,
+            cost=case.cost.money if case.cost is not None else None,
+            status_notes=done.status_notes if done is not None else None,
+            attachments=done.attachments if done is not None else None,
+            inspect_by=inspect_by,
+        ),
+        to=inspector,
+        parties=case.parties,
+    )
+    return change(case, inspectors=(*case.inspectors, inspector))
 
 
 def close(case: RepairCase, outcome: str, step: Step, *, reason: str | None = None) -> RepairCase:

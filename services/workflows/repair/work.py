@@ -74,7 +74,7 @@ def completed(case: RepairCase, data: WorkOrderCompleted, step: Step) -> RepairC
     step.require_sender([case.executor], "the work order")
     step.stop_timer("resolve", "warn")
     case = change(case, cost=Amount.of(data.cost) or case.cost)
-    return to_inspection(case, step, data.status_notes)
+    return to_inspection(case, data, step)
 
 
 @repair.on_timer("warn", states=UNDER_ORDER[:4], to="same")
