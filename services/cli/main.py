@@ -29,7 +29,7 @@ EXTRA_OF = {
 
 
 COMMANDS = {
-    "Start": ("demo", "up", "run", "topics", "topology", "agency"),
+    "Start": ("demo", "up", "say", "run", "topics", "topology", "agency"),
     "Look and repair": (
         "case",
         "trace",
