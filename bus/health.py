@@ -17,14 +17,20 @@ Check = Callable[[], str | None]
 """Why not, in words; None when all is well."""
 
 
-def health_routes(*, why_not_ready: Check, why_not_alive: Check = lambda: None) -> list[Route]:
-    """The three routes, for any Starlette or FastAPI application."""
+def health_routes(
+    *, why_not_ready: Check, why_not_alive: Check = lambda: None, warning: Check = lambda: None
+) -> list[Route]:
+    """The three routes, for any Starlette or FastAPI application.
+
+    `warning`: what is wrong though the process does its work. It is told with 200, or all would stop for it.
+    """
 
     def answer(check: Check) -> Callable[[Request], Response]:
         def respond(request: Request) -> Response:
             reason = check()
             if reason is None:
-                return JSONResponse({"status": "pass"})
+                noticed = warning()
+                return JSONResponse({"status": "pass"} if noticed is None else {"status": "warn", "output": noticed})
             return JSONResponse({"status": "fail", "output": reason}, status_code=503)
 
         return respond

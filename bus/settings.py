@@ -88,6 +88,40 @@ class Settings(BaseSettings):
     console_hosts: str = ""
     """Names under which people reach the console through a proxy that asks who they are, with commas. Empty: loopback
     only, since the console itself asks nobody."""
+    console_url: str = Field(default="", pattern=r"^(https?://[^\s/?#]+/?)?$")
+    """Where people find the console, as https://console.city.example: with an issuer, the provider leads them back
+    there. Empty: loopback only."""
+    oidc_issuer: str = ""
+    """The OpenID provider that says who people and machines are, as it calls itself: https://login.city.example/realms/
+    city. Empty: nobody is asked."""
+    oidc_client_id: str = ""
+    """Who this process is to the provider."""
+    oidc_client_secret_file: Path | None = None
+    """A file with the secret of that client and nothing else."""
+    oidc_ca_file: Path | None = None
+    """The certificates (PEM) that sign the provider's. Empty: those that the system trusts."""
+    oidc_audience: str = "urn:subak:casebook"
+    """What an access token must be made for (`aud`) so that the casebook takes it. Where it is a URI, it is asked for
+    as `resource`."""
+    oidc_scope: str = "openid profile"
+    """What the console asks for when a person signs in."""
+    oidc_machine_scope: str = ""
+    """What a process asks for with its own token, where the provider wants to be told."""
+    oidc_roles_claim: str = "roles"
+    """The claim that holds a caller's roles or groups; dots lead deeper, as in realm_access.roles."""
+    oidc_roles: str = ""
+    """Which of the provider's words make which role, as `/city/it=operator, pw=agency:public-works`. Empty:
+    subak-citizen, subak-agency, subak-operator, subak-auditor, subak-console."""
+    oidc_default_role: Literal["", "citizen"] = ""
+    """The role of whoever signs in and has none. Empty: they see nothing."""
+    oidc_agency_claim: str = "agency"
+    """The claim that holds the id of the agency for which somebody with the role agency speaks."""
+    oidc_name_claim: str = "preferred_username"
+    """The claim by which people are named, on pages and in the log: one that they cannot change themselves."""
+    oidc_session_seconds: float = Field(default=28_800, ge=60, le=604_800)
+    """How long a person stays signed in at the console. Roles are those of the sign-in."""
+    oidc_session_secret_file: Path | None = None
+    """A file with 32 bytes or more that seal the console's sessions. Empty: they end with the process."""
     batch_records_max: int = Field(default=2000, ge=1, le=100_000)
     """Records in one transaction of a stage. More is faster; an abort repeats at most this many."""
     remember_ids_seconds: float = Field(default=86_400, ge=60)

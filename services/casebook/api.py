@@ -114,6 +114,7 @@ def casebook_api(
     city: City,
     *,
     why_not_ready: Check,
+    warning: Check = lambda: None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     adapters: AdapterBook | None = None,
 ) -> FastAPI:
@@ -132,7 +133,7 @@ def casebook_api(
     add_traces(app, TraceQuestions(questions.engine), shaper, clock, NotFound, _MISSING)
     add_deliveries(app, questions, city, adapters or AdapterBook(None), NotFound, _MISSING)
     _add_problems(app)
-    app.router.routes.extend(health_routes(why_not_ready=why_not_ready))
+    app.router.routes.extend(health_routes(why_not_ready=why_not_ready, warning=warning))
     return app
 
 

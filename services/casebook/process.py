@@ -8,11 +8,13 @@ from bus.city import load_city
 from bus.city.load import city_path
 from bus.deliveries import AdapterBook
 from bus.http_door import Door
+from bus.identity import Issuer, identity_of
 from bus.logs import get_logger
 from bus.process import serving, until_stopped
 from bus.settings import Settings
 from services.casebook.api import casebook_api
 from services.casebook.database import reader_engine, writer_engine
+from services.casebook.entrance import Entrance
 from services.casebook.following import NAME, Following, FollowingSettings
 from services.casebook.measuring import measure_often
 from services.casebook.questions import Questions
@@ -42,19 +44,32 @@ async def run_casebook(settings: Settings, stopping: asyncio.Event, *, rebuild: 
     )
     questions = Questions(reading)
     adapters = AdapterBook(settings.adapters_file)
-    api = casebook_api(questions, city, why_not_ready=following.why_not_ready, adapters=adapters)
-    app = Door(api, requests_per_second=settings.http_requests_per_second)
+    identity = identity_of(settings, city)
+    issuer = Issuer(identity) if identity is not None else None
+    api = casebook_api(
+        questions,
+        city,
+        why_not_ready=following.why_not_ready,
+        warning=lambda: issuer.away if issuer is not None else None,
+        adapters=adapters,
+    )
+    app = Door(Entrance(api, issuer), requests_per_second=settings.http_requests_per_second)
     try:
         async with serving(app, host=settings.http_host, port=settings.http_port) as port:
             log.info("process_serving", url=f"http://{settings.http_host}:{port}")
             work = asyncio.create_task(following.run(), name=NAME)
-            measuring = asyncio.create_task(measure_often(questions), name=f"{NAME}-measuring")
+            beside = [asyncio.create_task(measure_often(questions), name=f"{NAME}-measuring")]
+            if issuer is not None:
+                beside.append(asyncio.create_task(issuer.keep(), name="keeping the provider's keys"))
             try:
                 await until_stopped(stopping, work)
             finally:
                 following.stop()
-                measuring.cancel()
-                await asyncio.gather(work, measuring, return_exceptions=True)
+                for task in beside:
+                    task.cancel()
+                await asyncio.gather(work, *beside, return_exceptions=True)
     finally:
+        if issuer is not None:
+            await issuer.close()
         writing.dispose()
         reading.dispose()

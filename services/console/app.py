@@ -13,14 +13,16 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from bus.health import health_routes
+from bus.identity import IssuerAway
 from bus.logs import get_logger
 from bus.repairing import NotDone
 from schemas.failures import Retryable
 from services.console import pages
-from services.console.casebook import CasebookAway, NotThere, WrongQuestion
+from services.console.casebook import CasebookAway, NotAllowed, NotThere, WrongQuestion
+from services.console.gate import Gate
 from services.console.parts import Parts
 from services.console.rendering import LANGUAGE_COOKIE, PREFERENCE_SECONDS, THEME_COOKIE, THEMES
-from services.console.security import COOKIE, FormTooOld, Guard
+from services.console.security import COOKIE, FormTooOld, Guard, local_path
 from services.console.words import LANGUAGES
 
 STATIC = Path(__file__).parent / "static"
@@ -35,9 +37,10 @@ def console_app(parts: Parts, hosts: frozenset[str]) -> ASGIApp:
         app.include_router(router)
     _add_preferences(app, parts)
     _add_failures(app, parts)
-    app.router.routes.extend(health_routes(why_not_ready=lambda: None))
+    app.router.routes.extend(health_routes(why_not_ready=lambda: None, warning=parts.warning))
     app.mount("/static", _Files(directory=STATIC), name="static")
-    return Guard(app, hosts)
+    targets = parts.sessions.form_targets if parts.sessions is not None else list
+    return Guard(Gate(app, parts), hosts, form_targets=targets)
 
 
 class _Files(StaticFiles):
@@ -61,17 +64,11 @@ def _add_preferences(app: FastAPI, parts: Parts) -> None:
         """Remember a language or a theme in the browser, and go back to the page."""
         if not parts.tokens.fits(request.cookies.get(COOKIE), token):
             raise FormTooOld
-        answer = RedirectResponse(_local(back), status_code=303)
+        answer = RedirectResponse(local_path(back), status_code=303)
         for name, value, allowed in ((LANGUAGE_COOKIE, language, LANGUAGES), (THEME_COOKIE, theme, THEMES)):
             if value in allowed:
                 answer.set_cookie(name, value, max_age=PREFERENCE_SECONDS, httponly=True, samesite="lax")
         return answer
-
-
-def _local(back: str) -> str:
-    """A path of ours, whatever was sent: nobody is led elsewhere."""
-    is_ours = back.startswith("/") and not back.startswith(("//", "/\\")) and back.isprintable()
-    return back if is_ours else "/"
 
 
 def _add_failures(app: FastAPI, parts: Parts) -> None:
@@ -79,6 +76,15 @@ def _add_failures(app: FastAPI, parts: Parts) -> None:
     def away(request: Request, error: CasebookAway) -> HTMLResponse:
         log.warning("casebook_away", path=request.url.path, error=str(error))
         return _said(parts, request, 503, "casebook_away", str(error))
+
+    @app.exception_handler(IssuerAway)
+    def provider_away(request: Request, error: IssuerAway) -> HTMLResponse:
+        log.warning("provider_away", path=request.url.path, error=str(error))
+        return _said(parts, request, 503, "provider_away", str(error))
+
+    @app.exception_handler(NotAllowed)
+    def not_allowed(request: Request, error: NotAllowed) -> HTMLResponse:
+        return _said(parts, request, 403, "no_right", str(error))
 
     @app.exception_handler(Retryable)
     def later(request: Request, error: Retryable) -> HTMLResponse:
@@ -113,5 +119,4 @@ def _add_failures(app: FastAPI, parts: Parts) -> None:
 
 def _said(parts: Parts, request: Request, status: int, key: str, detail: str = "") -> HTMLResponse:
     """A page, or the part of one, that says what is the matter. Never a blank one."""
-    template = "part_failure.html" if request.headers.get("hx-request") else "failure.html"
-    return parts.pages.answer(request, template, status=status, key=key, detail=detail)
+    return parts.pages.failure(request, status, key, detail)

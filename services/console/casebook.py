@@ -7,11 +7,13 @@ look, it is asked once, and behind their backs while the one before is young eno
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import time
 from typing import Any
 
 import httpx
 
+from bus.identity.speaking import ASKING, HEADER, said
 from schemas.failures import Retryable, SubakError, Unprocessable
 
 ANSWER_SECONDS_MAX = 10.0
@@ -35,12 +37,17 @@ class WrongQuestion(Unprocessable):
     """A parameter is wrong; in words."""
 
 
-class Casebook:
-    """One process's conversation with the casebook."""
+class NotAllowed(Unprocessable):
+    """The casebook does not show this to whoever asks; in words."""
 
-    def __init__(self, url: str) -> None:
+
+class Casebook:
+    """One process's conversation with the casebook: with its own token, and for whoever is signed in."""
+
+    def __init__(self, url: str, auth: httpx.Auth | None = None) -> None:
         self.url = url.rstrip("/")
-        self._client = httpx.AsyncClient(base_url=self.url, timeout=ANSWER_SECONDS_MAX)
+        self._asks = auth is not None
+        self._client = httpx.AsyncClient(base_url=self.url, timeout=ANSWER_SECONDS_MAX, auth=auth)
         self._summary: Answer | None = None
         self._summary_at = 0.0
         self._asking: asyncio.Task[Answer | SubakError] | None = None
@@ -52,10 +59,14 @@ class Casebook:
             CasebookAway: no answer in time, or not now.
             NotThere: there is no such thing.
             WrongQuestion: a parameter is wrong.
+            NotAllowed: not for whoever asks.
+            IssuerAway: the provider gives this process no token.
         """
+        caller = ASKING.get()
+        said_for = {HEADER: said(caller)} if self._asks and caller.subject else {}
         known = {name: value for name, value in parameters.items() if value not in (None, "")}
         try:
-            answer = await self._client.get(address, params=known)
+            answer = await self._client.get(address, params=known, headers=said_for)
             found: Answer = answer.json()
             detail = str(found.get("detail", ""))
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, AttributeError) as error:
@@ -66,6 +77,8 @@ class Casebook:
             raise NotThere(detail)
         if answer.status_code == httpx.codes.UNPROCESSABLE_ENTITY:
             raise WrongQuestion(detail)
+        if answer.status_code == httpx.codes.FORBIDDEN:
+            raise NotAllowed(detail)
         raise CasebookAway(f"the casebook cannot answer now ({answer.status_code}): {detail}")
 
     async def summary(self) -> Answer:
@@ -78,7 +91,8 @@ class Casebook:
         if self._summary is not None and age <= FRESH_SECONDS:
             return self._summary
         if self._asking is None or self._asking.done():
-            self._asking = asyncio.create_task(self._ask_summary(), name="asking for the summary")
+            nobody = contextvars.Context()  # one answer for all who look: asked by this process, for nobody
+            self._asking = asyncio.create_task(self._ask_summary(), name="asking for the summary", context=nobody)
         if self._summary is not None and age <= KEEP_SECONDS:
             return self._summary
         found = await asyncio.shield(self._asking)

@@ -6,6 +6,7 @@ import asyncio
 
 from bus.city import load_city
 from bus.city.load import city_path
+from bus.identity import identity_of
 from bus.logs import get_logger
 from bus.process import serving, until_stopped
 from bus.runfile import RunFile
@@ -25,23 +26,30 @@ async def run_console(settings: Settings, stopping: asyncio.Event) -> None:
         Misconfigured: a person must change something first.
     """
     hosts = hosts_of(settings)
-    parts = Parts.of(load_city(city_path(settings.city)), settings.kafka, casebook_url(settings))
+    city = load_city(city_path(settings.city))
+    identity = identity_of(settings, city)
+    parts = Parts.of(city, settings.kafka, casebook_url(settings), identity, settings.console_url)
     app = console_app(parts, hosts)
     try:
         async with serving(app, host=settings.http_host, port=settings.http_port) as port:
             log.info("process_serving", url=f"http://{settings.http_host}:{port}")
-            log.warning(
-                "nobody_is_asked_who_they_are",
-                hosts=sorted(hosts),
-                advice="Whoever reaches this address may read all cases and replay parked ones.",
-            )
             following = asyncio.create_task(parts.live.run(), name="following the log")
+            work = [following]
+            if parts.sessions is not None:
+                work.append(asyncio.create_task(parts.sessions.issuer.keep(), name="keeping the provider's keys"))
+            else:
+                log.warning(
+                    "nobody_is_asked_who_they_are",
+                    hosts=sorted(hosts),
+                    advice="Whoever reaches this address may read all cases and replay parked ones.",
+                )
             try:
-                await until_stopped(stopping, following)
+                await until_stopped(stopping, *work)
             finally:
                 parts.stopping.set()
-                following.cancel()
-                await asyncio.gather(following, return_exceptions=True)
+                for task in work:
+                    task.cancel()
+                await asyncio.gather(*work, return_exceptions=True)
     finally:
         await parts.close()
 

@@ -21,6 +21,7 @@ from starlette.responses import HTMLResponse
 
 from bus.city import City
 from bus.city.model import RESERVED_AGENCY_IDS
+from bus.identity import EVERYBODY, Caller
 from schemas.moments import NotAMoment, parse_moment
 from schemas.values import localised
 from services.console import words
@@ -45,6 +46,8 @@ class Reader:
     """The value of the cookie that names the browser."""
     is_new: bool
     """Whether the browser has no such cookie yet."""
+    caller: Caller = EVERYBODY
+    """Who is signed in."""
 
 
 class Pages:
@@ -79,6 +82,7 @@ class Pages:
             theme=theme if theme in THEMES else "auto",
             browser=known if known is not None and is_known else self.tokens.new_browser(),
             is_new=not is_known,
+            caller=getattr(request.state, "caller", EVERYBODY),
         )
 
     def answer(self, request: Request, template: str, *, status: int = 200, **known: Any) -> HTMLResponse:
@@ -99,12 +103,18 @@ class Pages:
             answer.set_cookie(COOKIE, reader.browser, httponly=True, samesite="strict")
         return answer
 
+    def failure(self, request: Request, status: int, key: str, detail: str = "") -> HTMLResponse:
+        """A page, or the part of one, that says what is the matter. Never a blank one."""
+        template = "part_failure.html" if request.headers.get("hx-request") else "failure.html"
+        return self.answer(request, template, status=status, key=key, detail=detail)
+
     def html(self, reader: Reader, template: str, **known: Any) -> str:
         """The text of a page or a part."""
         language = reader.language
         return self._environment.get_template(template).render(
             language=language,
             theme=reader.theme,
+            caller=reader.caller,
             city=self.city,
             themes=THEMES,
             languages=words.LANGUAGES,

@@ -1,23 +1,25 @@
 """What stands between the console and a hostile page: allowed hosts, same-origin writes, and the headers of an answer.
 
-Nobody is asked who they are, so whoever reaches the console may use it. It therefore answers only under names that its
-operator chose (another page's script cannot reach it by pointing its own name here), and takes a write only with a
-token from its own form. No answer may be framed, load anything from elsewhere, or run a script that is no file of ours.
+Where no issuer is set nobody is asked who they are, so whoever reaches the console may use it. It therefore answers
+only under names that its operator chose (another page's script cannot reach it by pointing its own name here), and
+takes a write only with a token from its own form. No answer may be framed, load anything from elsewhere, or run a
+script that is no file of ours.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import re
 import secrets
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from bus.identity.settings import is_loopback, require_safe
 from bus.settings import Settings
 from schemas.failures import Misconfigured
 
@@ -26,10 +28,12 @@ COOKIE = "subak-console"
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
+POLICY, OWN_FORMS = "content-security-policy", "form-action 'self'"
+
 HEADERS = {
-    "content-security-policy": (
+    POLICY: (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        f"{OWN_FORMS}; base-uri 'none'; frame-ancestors 'none'"
     ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "same-origin",  # with no-referrer a browser sends our own forms with `Origin: null`
@@ -52,7 +56,9 @@ def hosts_of(settings: Settings) -> frozenset[str]:
         Misconfigured: it would listen beyond this machine, and nobody said under which names.
     """
     named = frozenset(name.strip().lower() for name in settings.console_hosts.split(",") if name.strip())
-    if not named and not _is_loopback(settings.http_host):
+    if settings.oidc_issuer:
+        return LOOPBACK | named | _asking_host(settings)
+    if not named and not is_loopback(settings.http_host):
         raise Misconfigured(
             f"the console would listen on {settings.http_host}, and it asks nobody who they are. Let it listen on "
             "127.0.0.1; or put a proxy before it that asks, and name the hosts under which people come: "
@@ -61,11 +67,23 @@ def hosts_of(settings: Settings) -> frozenset[str]:
     return LOOPBACK | named
 
 
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
+def _asking_host(settings: Settings) -> frozenset[str]:
+    """The name to which the provider leads people back."""
+    if not settings.console_url:
+        if is_loopback(settings.http_host):
+            return frozenset()
+        raise Misconfigured(
+            f"the console would listen on {settings.http_host} and send people to {settings.oidc_issuer}, which "
+            "must know where to lead them back: set SUBAK_CONSOLE_URL, such as https://console.city.example."
+        )
+    require_safe(settings.console_url, "SUBAK_CONSOLE_URL")
+    return frozenset({_name(urlsplit(settings.console_url).netloc)})
+
+
+def local_path(back: str) -> str:
+    """A path of ours, whatever was sent: nobody is led elsewhere."""
+    is_ours = back.startswith("/") and not back.startswith(("//", "/\\")) and back.isprintable()
+    return back if is_ours else "/"
 
 
 class FormTooOld(Exception):
@@ -100,9 +118,12 @@ class Tokens:
 class Guard:
     """Before all else: refuses foreign hosts and foreign writes, and adds the headers."""
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str]) -> None:
+    def __init__(
+        self, app: ASGIApp, hosts: frozenset[str], *, form_targets: Callable[[], Sequence[str]] = list
+    ) -> None:
         self._app = app
         self._hosts = hosts
+        self._form_targets = form_targets
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -114,6 +135,8 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers[name] = value
+                if targets := self._form_targets():
+                    headers[POLICY] = HEADERS[POLICY].replace(OWN_FORMS, f"{OWN_FORMS} {' '.join(targets)}")
                 headers.setdefault("cache-control", "no-store")
             await send(message)
 

@@ -15,6 +15,7 @@ from services.console.flow import drawing, edges
 from services.console.live import WINDOW_SECONDS
 from services.console.parts import Parts
 from services.console.rendering import Reader
+from services.console.sessions import Session
 from services.console.waiting import SLOW_SECONDS
 
 LATEST = 30
@@ -64,8 +65,8 @@ def router(parts: Parts) -> APIRouter:
 
     @routes.get("/now/events")
     async def events(request: Request) -> Response:
-        reader = pages.reader(request)
-        return StreamingResponse(_stream(parts, reader), media_type="text/event-stream")
+        reader, session = pages.reader(request), getattr(request.state, "session", None)
+        return StreamingResponse(_stream(parts, reader, session), media_type="text/event-stream")
 
     return routes
 
@@ -97,8 +98,8 @@ async def _waiting(parts: Parts, patience_seconds: float) -> dict[str, Any]:
     return {"look": look, "processes": shown, "quiet": len(look.processes) - len(shown), "slow_seconds": SLOW_SECONDS}
 
 
-async def _stream(parts: Parts, reader: Reader) -> AsyncIterator[str]:
-    """New events as rows of HTML, until the browser or the process goes."""
+async def _stream(parts: Parts, reader: Reader, session: Session | None) -> AsyncIterator[str]:
+    """New events as rows of HTML, until the browser, the process or whoever is signed in goes."""
     with parts.live.following() as browser:
         if browser is None:
             yield "event: full\ndata:\n\n"
@@ -106,6 +107,8 @@ async def _stream(parts: Parts, reader: Reader) -> AsyncIterator[str]:
         yield ": here\n\n"
         pulse_at = time.monotonic() + PULSE_SECONDS
         while not parts.stopping.is_set():
+            if session is not None and parts.sessions is not None and parts.sessions.is_over(session):
+                return
             try:
                 passed = await asyncio.wait_for(browser.get(), timeout=0.5)
             except TimeoutError:
