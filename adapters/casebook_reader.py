@@ -17,6 +17,7 @@ from bus.hearing import heard_by
 from bus.history import HISTORY
 from bus.logs import get_logger
 from schemas.envelope import Event
+from schemas.failures import SubakError
 
 log = get_logger("status")
 
@@ -27,10 +28,10 @@ ANSWER_SECONDS_MAX = 2.0
 class CasebookReader:
     """Asks the casebook for an event of the city's log."""
 
-    def __init__(self, url: str, city: City) -> None:
+    def __init__(self, url: str, city: City, auth: httpx.Auth | None = None) -> None:
         self._url = url.rstrip("/")
         self._city = city
-        self._client = httpx.AsyncClient(timeout=ANSWER_SECONDS_MAX, follow_redirects=False)
+        self._client = httpx.AsyncClient(timeout=ANSWER_SECONDS_MAX, follow_redirects=False, auth=auth)
 
     async def close(self) -> None:
         """Let connections go."""
@@ -44,7 +45,7 @@ class CasebookReader:
                 return None
             answer.raise_for_status()
             found = [entry for entry in answer.json()["events"] if entry["source"] == source]
-        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+        except (httpx.HTTPError, SubakError, ValueError, KeyError, TypeError) as error:
             log.warning("casebook_did_not_answer", error=f"{type(error).__name__}: {error}"[:300])
             return None
         return self._told(found[0]) | await self._applied(source, event_id) if found else None
@@ -58,7 +59,7 @@ class CasebookReader:
             if not found or found[0]["unknown"] == found[0]["due"]:
                 return {}
             return {"applied": [one["agency"] for one in found[0]["deliveries"] if one["state"] == "applied"]}
-        except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        except (httpx.HTTPError, SubakError, ValueError, KeyError, TypeError):
             return {}
 
     def _told(self, entry: Mapping[str, Any]) -> dict[str, Any]:

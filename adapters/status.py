@@ -66,12 +66,20 @@ class EventStatus:
 
 
 def casebook_reader(url: str | None, city: City) -> CasebookReader | None:
-    """What asks the casebook there; None where none is named."""
+    """What asks the casebook there, with a token of its own where an issuer is set; None where none is named.
+
+    Raises:
+        Misconfigured: there is an issuer, and this adapter has no client of its own there.
+    """
     if url is None:
         return None
     from adapters.casebook_reader import CasebookReader
+    from bus.identity import identity_of
+    from bus.identity.machine import MachineToken
+    from bus.settings import read_settings
 
-    return CasebookReader(url, city)
+    identity = identity_of(read_settings(), city)
+    return CasebookReader(url, city, MachineToken(identity) if identity is not None else None)
 
 
 def moment(seconds: float) -> str:

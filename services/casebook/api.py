@@ -1,7 +1,7 @@
 """The casebook's JSON API: what everybody may see of every case. Read-only, paged, each refusal in words (RFC 9457).
 
 It asks the tables over connections that can only read, apart from the writer, and holds nothing in memory: an answer is
-as fresh as the tables. No personal field is in them, so none can be in an answer.
+as fresh as the tables. No personal field is in them, so none can be in an answer, but for `/api/entitled`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from bus.city.problems import nearest
 from bus.deliveries import AdapterBook
 from bus.health import Check, health_routes
 from bus.logs import get_logger
+from schemas.failures import Retryable
 from services.casebook.answers import (
     ActPage,
     CaseAnswer,
@@ -41,6 +42,8 @@ from services.casebook.answers import (
     Timeline,
 )
 from services.casebook.deliveries_api import add_deliveries
+from services.casebook.entitled_api import NotEntitled, ReadLog, add_entitled
+from services.casebook.entrance import caller_in
 from services.casebook.filters import (
     CAUSES_MAX,
     ActFilters,
@@ -56,6 +59,7 @@ from services.casebook.filters import (
     utc_now,
 )
 from services.casebook.hindsight import case_as_it_was, seen
+from services.casebook.limiting import OfAnother, own, sees, without_name, without_names
 from services.casebook.questions import Questions, cursor_behind
 from services.casebook.shaping import Shaper, act_of
 from services.casebook.trace_api import add_traces
@@ -117,8 +121,13 @@ def casebook_api(
     warning: Check = lambda: None,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     adapters: AdapterBook | None = None,
+    read_log: ReadLog | None = None,
 ) -> FastAPI:
-    """The application. `clock` says for which moment `overdue` is reckoned, `adapters` who is asked for deliveries."""
+    """The application.
+
+    `clock` says for which moment `overdue` is reckoned, `adapters` who is asked for deliveries, `read_log` gives an
+    event whole for an agency that may read it.
+    """
     app = FastAPI(
         title="Subak casebook",
         version="1",
@@ -132,6 +141,7 @@ def casebook_api(
     _add_refusals(app, questions, shaper)
     add_traces(app, TraceQuestions(questions.engine), shaper, clock, NotFound, _MISSING)
     add_deliveries(app, questions, city, adapters or AdapterBook(None), NotFound, _MISSING)
+    add_entitled(app, questions, city, read_log, NotFound, _MISSING)
     _add_problems(app)
     app.router.routes.extend(health_routes(why_not_ready=why_not_ready, warning=warning))
     return app
@@ -200,7 +210,7 @@ def _require_known(filters: CaseFilters, questions: Questions, city: City) -> No
 
 def _add_timelines(app: FastAPI, questions: Questions, shaper: Shaper) -> None:
     @app.get("/api/cases/{case_id}/timeline", tags=["timelines"], responses=_MISSING)
-    def show_timeline(case_id: CaseId, page: Annotated[TimelinePage, Query()]) -> Timeline:
+    def show_timeline(request: Request, case_id: CaseId, page: Annotated[TimelinePage, Query()]) -> Timeline:
         """What befell a case, in order."""
         known, rows = questions.timeline(case_id, after_seq=page.after_seq, limit=page.limit)
         if not known:
@@ -208,41 +218,48 @@ def _add_timelines(app: FastAPI, questions: Questions, shaper: Shaper) -> None:
         found, following = rows[: page.limit], None
         if len(rows) > page.limit:
             following = Cursor(str(found[-1].seq), case_id).encode()
-        return Timeline(case_id=case_id, entries=[shaper.entry(row) for row in found], next=following)
+        entries = [without_names(shaper.entry(row), caller_in(request)) for row in found]
+        return Timeline(case_id=case_id, entries=entries, next=following)
 
     @app.get("/api/events/{event_id:path}", tags=["timelines"], responses=_MISSING)
-    def show_event(event_id: Annotated[str, Path(max_length=128, description="The event's id.")]) -> Events:
+    def show_event(
+        request: Request, event_id: Annotated[str, Path(max_length=128, description="The event's id.")]
+    ) -> Events:
         """The event of that id. Ids are unique for each source, so there may be more than one."""
         found = questions.events(event_id)
         if not found:
             raise NotFound(f"There is no event {event_id} in the city's log. What was refused is under /api/rejected.")
-        return Events(events=[shaper.entry(row) for row in found])
+        return Events(events=[without_names(shaper.entry(row), caller_in(request)) for row in found])
 
 
 def _add_refusals(app: FastAPI, questions: Questions, shaper: Shaper) -> None:
     @app.get("/api/rejected", tags=["refusals"])
-    def list_rejected(filters: Annotated[RejectionFilters, Query()]) -> RejectionPage:
+    def list_rejected(request: Request, filters: Annotated[RejectionFilters, Query()]) -> RejectionPage:
         """Refused events, the newest first, with every reason."""
-        rows = questions.rejections(filters)
+        caller = caller_in(request)
+        rows = questions.rejections(own(filters, caller))
         found, following = cursor_behind(rows, filters.limit, "rejected_at")
         acts = questions.acts_on([row.id for row in found])
-        return RejectionPage(rejected=[shaper.rejection(row, acts.get(row.id)) for row in found], next=following)
+        shown = [without_name(shaper.rejection(row, acts.get(row.id)), caller) for row in found]
+        return RejectionPage(rejected=shown, next=following)
 
     @app.get("/api/rejected/causes", tags=["refusals"])
-    def list_rejection_causes(which: Annotated[SettledFilter, Query()]) -> RejectionCauses:
+    def list_rejection_causes(request: Request, which: Annotated[SettledFilter, Query()]) -> RejectionCauses:
         """Refused events by the first reason's code, by sender and type, the most first."""
-        found = questions.rejection_causes(which.settled, CAUSES_MAX)
+        found = questions.rejection_causes(which.settled, CAUSES_MAX, caller_in(request).own_agency)
         return RejectionCauses(causes=[RejectionCause(**row._mapping) for row in found])
 
     @app.get("/api/rejected/{rejection_id}", tags=["refusals"], responses=_MISSING)
     def show_rejected(
+        request: Request,
         rejection_id: Annotated[str, Path(max_length=128, description="The rejection's id.")],
     ) -> RejectionWhole:
         """One refused event with its record, without personal fields. The topic city-rejected holds it whole."""
         found = questions.rejection(rejection_id)
-        if found is None:
+        caller = caller_in(request)
+        if found is None or not sees(found.agency, caller):
             raise NotFound(f"There is no rejection {rejection_id}. /api/rejected lists them all.")
-        return shaper.rejection_whole(found, questions.acts_on([found.id]).get(found.id))
+        return without_name(shaper.rejection_whole(found, questions.acts_on([found.id]).get(found.id)), caller)
 
     @app.get("/api/acts", tags=["acts"])
     def list_acts(filters: Annotated[ActFilters, Query()]) -> ActPage:
@@ -267,6 +284,16 @@ def _add_problems(app: FastAPI) -> None:
     @app.exception_handler(NotFound)
     def not_found(request: Request, error: NotFound) -> JSONResponse:
         return _problem(404, "There is no such thing", detail=str(error))
+
+    @app.exception_handler(OfAnother)
+    @app.exception_handler(NotEntitled)
+    def not_for_you(request: Request, error: Exception) -> JSONResponse:
+        return _problem(403, "Not for this caller", detail=str(error))
+
+    @app.exception_handler(Retryable)
+    def log_away(request: Request, error: Retryable) -> JSONResponse:
+        log.warning("question_failed", path=request.url.path, error=str(error))
+        return _problem(503, "The casebook cannot answer now", detail=str(error))
 
     @app.exception_handler(HTTPException)
     def no_such_page(request: Request, error: HTTPException) -> JSONResponse:

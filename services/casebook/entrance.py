@@ -105,7 +105,8 @@ def needed(path: str) -> Right:
 
 def caller_in(request: Request) -> Caller:
     """Who asks."""
-    return getattr(request.state, "caller", EVERYBODY)
+    found: Caller = getattr(request.state, "caller", EVERYBODY)
+    return found
 
 
 def _refused(headers: Headers, status: int, why: str | None = None, **values: str) -> Response:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
+from bus.acting import records_at
 from bus.city import load_city
 from bus.city.load import city_path
 from bus.deliveries import AdapterBook
@@ -12,6 +14,7 @@ from bus.identity import Issuer, identity_of
 from bus.logs import get_logger
 from bus.process import serving, until_stopped
 from bus.settings import Settings
+from bus.topics import EVENTS
 from services.casebook.api import casebook_api
 from services.casebook.database import reader_engine, writer_engine
 from services.casebook.entrance import Entrance
@@ -52,6 +55,7 @@ async def run_casebook(settings: Settings, stopping: asyncio.Event, *, rebuild: 
         why_not_ready=following.why_not_ready,
         warning=lambda: issuer.away if issuer is not None else None,
         adapters=adapters,
+        read_log=partial(records_at, settings.kafka, EVENTS),
     )
     app = Door(Entrance(api, issuer), requests_per_second=settings.http_requests_per_second)
     try:

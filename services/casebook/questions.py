@@ -141,13 +141,15 @@ class Questions:
         with self._asking() as connection:
             return connection.execute(question).all()
 
-    def rejection_causes(self, settled: bool | None, limit: int) -> Found:
-        """Rows of (code, agency, event_type, rejected, newest), the most first."""
+    def rejection_causes(self, settled: bool | None, limit: int, agency: str | None = None) -> Found:
+        """Rows of (code, agency, event_type, rejected, newest), the most first; of one agency where it is named."""
         count = func.count().label("rejected")
         cause = (_rejected.code, _rejected.agency, _rejected.event_type)
         question = select(*cause, count, func.max(_rejected.rejected_at).label("newest")).group_by(*cause)
         if settled is not None:
             question = question.where(_settled() if settled else not_(_settled()))
+        if agency is not None:
+            question = question.where(_rejected.agency == agency)
         with self._asking() as connection:
             return connection.execute(question.order_by(count.desc(), *cause).limit(limit)).all()
 

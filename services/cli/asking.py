@@ -8,6 +8,8 @@ from typing import Any, Self
 
 import httpx
 
+from bus.identity import identity_of
+from bus.identity.machine import MachineToken
 from schemas.failures import Misconfigured, Retryable, Unprocessable
 from services.cli.finding import Whereabouts
 
@@ -29,9 +31,9 @@ class NotThere(Unprocessable):
 class Casebook:
     """One conversation with the casebook. Use it as a context."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, auth: httpx.Auth | None = None) -> None:
         self.url = url
-        self._client = httpx.Client(base_url=url, timeout=ANSWER_SECONDS_MAX)
+        self._client = httpx.Client(base_url=url, timeout=ANSWER_SECONDS_MAX, auth=auth)
 
     @classmethod
     def here(cls) -> Casebook:
@@ -40,7 +42,17 @@ class Casebook:
         Raises:
             Misconfigured: nothing says where it is.
         """
-        return cls(Whereabouts.here().casebook_url)
+        return cls.at(Whereabouts.here())
+
+    @classmethod
+    def at(cls, here: Whereabouts) -> Casebook:
+        """The casebook of that bus, asked with a token of our own where an issuer is set.
+
+        Raises:
+            Misconfigured: nothing says where it is, or who we are.
+        """
+        identity = identity_of(here.settings, here.city)
+        return cls(here.casebook_url, MachineToken(identity) if identity is not None else None)
 
     def __enter__(self) -> Self:
         return self
@@ -57,7 +69,7 @@ class Casebook:
             CasebookAway: no answer in time, or not now.
             NotThere: there is no such thing, in words.
             Unprocessable: the question is wrong, in words.
-            Misconfigured: somebody else answers there.
+            Misconfigured: somebody else answers there, or it asks who we are and we cannot say.
         """
         known = {name: value for name, value in parameters.items() if value is not None}
         try:
@@ -79,6 +91,11 @@ class Casebook:
             return found
         if answer.status_code == httpx.codes.NOT_FOUND:
             raise NotThere(detail)
+        if answer.status_code == httpx.codes.UNAUTHORIZED:
+            raise Misconfigured(
+                f"the casebook at {self.url} asks who we are. Set SUBAK_OIDC_ISSUER, SUBAK_OIDC_CLIENT_ID and "
+                f"SUBAK_OIDC_CLIENT_SECRET_FILE. It says: {detail}"
+            )
         if answer.status_code >= 500:
             raise CasebookAway(f"the casebook cannot answer now ({answer.status_code}): {detail}")
         raise Unprocessable(detail)

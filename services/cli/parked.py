@@ -107,7 +107,7 @@ def show(
         show_case(id, as_json=as_json)
         return
     here = Whereabouts.here()
-    with Casebook(here.casebook_url) as casebook:
+    with Casebook.at(here) as casebook:
         case = casebook.whole_id(id)
     waiting = [parked_document(each.event) for each in _waiting(here, case)]
     if as_json:
@@ -141,7 +141,7 @@ def replay(
     require_one_choice(ids, everything, {"cause": cause, "type": type_, "agency": agency})
     here = Whereabouts.here()
     name, because = who(here, by), why(reason, dry_run=dry_run)
-    with Casebook(here.casebook_url) as casebook:
+    with Casebook.at(here) as casebook:
         if ids:
             cases = [_parked_case(casebook, id) for id in dict.fromkeys(ids)]
         else:
@@ -173,7 +173,7 @@ def edit(
     Without --from an editor opens. A correction that the schema, the city or the case would refuse does not leave.
     """
     here = Whereabouts.here()
-    with Casebook(here.casebook_url) as casebook:
+    with Casebook.at(here) as casebook:
         case = casebook.whole_id(id)
     wrong = _waiting(here, case)[0].event
     document = parked_document(wrong)
@@ -206,7 +206,7 @@ def discard(
     """
     here = Whereabouts.here()
     name, because = who(here, by), why(reason, dry_run=dry_run)
-    with Casebook(here.casebook_url) as casebook:
+    with Casebook.at(here) as casebook:
         cases = [_parked_case(casebook, id) for id in dict.fromkeys(ids)]
     acts = [
         discard_of_parked(here.city, case["id"], event_id=case["parked"]["event_id"] or "?", by=name, reason=because)

@@ -149,7 +149,7 @@ def _chosen(here: Whereabouts, ids: list[str] | None, filters: dict[str, Any]) -
         NotThere: there is none.
         NotDone: an operator has seen to one that is named, or it is no agency's.
     """
-    with Casebook(here.casebook_url) as casebook:
+    with Casebook.at(here) as casebook:
         if ids:
             found = [casebook.ask(f"/api/rejected/{whole_id(casebook, id)}") for id in dict.fromkeys(ids)]
             for row in found:

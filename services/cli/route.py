@@ -111,7 +111,7 @@ async def event_on_bus(here: Whereabouts, event_id: str) -> Event:
         Unprocessable: several senders have given that id.
         Retryable: Kafka does not answer.
     """
-    with Casebook(here.casebook_url) as casebook:
+    with Casebook.at(here) as casebook:
         entries = casebook.ask(f"/api/events/{event_id}")["events"]
     if len(entries) > 1:
         senders = ", ".join(str(entry["agency"]) for entry in entries)

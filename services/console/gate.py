@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from bus.identity import EVERYBODY, Caller, Right
+from bus.identity import Caller, Right
 from bus.identity.speaking import ASKING
 from services.console.parts import Parts
 
@@ -28,6 +28,7 @@ RIGHTS: tuple[tuple[str, Right], ...] = (
     ("/rejected/edit", "act"),
     ("/parked", "parked"),
     ("/rejected", "rejected"),
+    ("/entitled", "entitled"),
     ("/acts", "acts"),
     ("/", "cases"),
 )
@@ -82,8 +83,3 @@ def needed(method: str, path: str) -> Right:
     if method not in ("GET", "HEAD"):
         return "act"
     return next(right for start, right in RIGHTS if path == start or start == "/" or path.startswith(f"{start}/"))
-
-
-def caller_in(request: Request) -> Caller:
-    """Who asks."""
-    return getattr(request.state, "caller", EVERYBODY)

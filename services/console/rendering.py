@@ -25,6 +25,7 @@ from bus.identity import EVERYBODY, Caller
 from schemas.moments import NotAMoment, parse_moment
 from schemas.values import localised
 from services.console import words
+from services.console.callers import caller_in
 from services.console.security import COOKIE, Tokens
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -82,7 +83,7 @@ class Pages:
             theme=theme if theme in THEMES else "auto",
             browser=known if known is not None and is_known else self.tokens.new_browser(),
             is_new=not is_known,
-            caller=getattr(request.state, "caller", EVERYBODY),
+            caller=caller_in(request),
         )
 
     def answer(self, request: Request, template: str, *, status: int = 200, **known: Any) -> HTMLResponse:

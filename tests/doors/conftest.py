@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,11 @@ import pytest
 from bus.identity import Identity, Issuer, identity_of
 from bus.kafka import KafkaSettings
 from bus.process import serving
+from bus.records import Record
 from bus.settings import Settings
 from bus.topics import EVENTS
+from schemas.types.requests import RequestSubmitted
+from schemas.values import Reporter
 from services.casebook.api import casebook_api
 from services.casebook.database import reader_engine, writer_engine
 from services.casebook.entrance import Entrance
@@ -27,9 +30,9 @@ from services.console.parts import Parts
 from services.console.security import LOOPBACK
 from services.console.waiting import Waiting
 from tests.casebook.tables import fill
-from tests.console.conftest import CITY, _log, _measured
+from tests.console.conftest import AREA, CITY, SERVICE, _log, _measured
 from tests.doors.provider import SECRET, Provider, _free_port
-from tests.support.logbook import Logbook
+from tests.support.logbook import PERSONAL, Logbook
 
 
 @dataclass
@@ -57,9 +60,16 @@ class Locked:
 
 @pytest.fixture(scope="session")
 def logbook() -> Logbook:
-    """The console's own."""
+    """The console's own, and a case that tells who reports."""
     with pytest.MonkeyPatch.context() as patch:
-        return _log(patch)
+        found = _log(patch)
+    found.say(CITY.citizens_channel, submitted(), case="personal")
+    return found
+
+
+def submitted() -> RequestSubmitted:
+    """A request that tells who reports."""
+    return RequestSubmitted(service_code=SERVICE, area=AREA, reporter=Reporter(**PERSONAL))
 
 
 @pytest.fixture(scope="session")
@@ -91,7 +101,14 @@ async def locking(logbook: Logbook, folder: Path, provider: Provider | None = No
     identity = identity_of(settings, CITY)
     assert identity is not None
     issuer = Issuer(identity)
-    api = casebook_api(Questions(reading), CITY, why_not_ready=lambda: None, warning=lambda: issuer.away)
+    log = {(each.partition, each.offset): each for each in logbook.records if each.topic == EVENTS}
+
+    async def read_log(places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Record]:
+        return {place: log[place] for place in places if place in log}
+
+    api = casebook_api(
+        Questions(reading), CITY, why_not_ready=lambda: None, warning=lambda: issuer.away, read_log=read_log
+    )
     kafka = KafkaSettings(bootstrap_servers="127.0.0.1:1", partitions=logbook.partitions)
     try:
         async with serving(Entrance(api, issuer), host="127.0.0.1", port=0) as casebook_port:

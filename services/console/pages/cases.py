@@ -10,6 +10,7 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.responses import HTMLResponse
 
+from schemas.personal import has_personal
 from services.console import words
 from services.console.parts import Parts
 
@@ -63,12 +64,18 @@ def router(parts: Parts) -> APIRouter:
         )
         return pages.answer(request, "case.html", case=found, timeline=_caused(timeline), cursor=cursor)
 
+    @routes.get("/entitled/{event_id:path}")
+    async def entitled(request: Request, event_id: CaseId) -> HTMLResponse:
+        found = await casebook.ask(f"/api/entitled/{quote(event_id, safe='')}")
+        return pages.answer(request, "entitled.html", event_id=event_id, events=found["events"])
+
     return routes
 
 
 def _caused(timeline: dict[str, Any]) -> dict[str, Any]:
-    """Each entry with the place in this timeline of the event that it answers, where that is on this page."""
+    """Each entry with the place on this page of the event that it answers, and whether its type has personal fields."""
     places = {entry["event_id"]: entry["seq"] for entry in timeline["entries"]}
     for entry in timeline["entries"]:
         entry["cause_seq"] = places.get(entry["causationid"])
+        entry["has_personal"] = has_personal(entry["type"])
     return timeline

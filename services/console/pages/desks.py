@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from bus.repairing import REASON_MAX, NotDone, checked_reason
 from schemas.envelope import Event
+from services.console.callers import caller_in
 from services.console.casebook import Answer, NotThere
 from services.console.doings import ACTS_MAX
 from services.console.parts import Parts
@@ -67,13 +68,14 @@ class Desk(Protocol):
         """The acts of this deed, in order."""
 
 
-def who(text: str) -> str:
-    """The operator, as the form says.
+def who(request: Request, text: str) -> str:
+    """The operator: whoever is signed in, whatever the form says; where nobody is asked, as the form says.
 
     Raises:
         NotDone: nobody is named.
     """
-    name = " ".join(text.split())
+    caller = caller_in(request)
+    name = caller.name if caller.is_asked else " ".join(text.split())
     if not name:
         raise NotDone("say who acts: the name stands in the log. Nothing was done.")
     return name
@@ -110,7 +112,7 @@ def _add_deed(routes: APIRouter, parts: Parts, desk: Desk, deed: Deed) -> None:
     ) -> Response:
         if not parts.tokens.fits(request.cookies.get(COOKIE), token):
             raise FormTooOld
-        name, because = who(by), checked_reason(reason)
+        name, because = who(request, by), checked_reason(reason)
         found = await asyncio.gather(*(_still(desk, each) for each in dict.fromkeys(id)))
         rows = [row for row in found if row is not None]
         if not rows:

@@ -116,7 +116,7 @@ def router(parts: Parts) -> APIRouter:
     ) -> Response:
         if not parts.tokens.fits(request.cookies.get(COOKIE), token):
             raise FormTooOld
-        name, because = who(by), checked_reason(reason)
+        name, because = who(request, by), checked_reason(reason)
         wrong = await desk.wrong(id)
         document = {**parked_document(wrong), "data": unredacted(wrong.type, wrong.data, data_in(data))}
         act = correction_of(parts.city, wrong, document, by=name, reason=because)

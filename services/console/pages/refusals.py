@@ -107,7 +107,7 @@ def router(parts: Parts) -> APIRouter:
     ) -> Response:
         if not parts.tokens.fits(request.cookies.get(COOKIE), token):
             raise FormTooOld
-        name, because = who(by), checked_reason(reason)
+        name, because = who(request, by), checked_reason(reason)
         row = await desk.row(id)
         before = (await desk.documents([row]))[row["id"]]
         whole = unredacted(str(before.get("type")), json.dumps(before["data"]).encode(), data_in(data))
