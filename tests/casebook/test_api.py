@@ -384,7 +384,7 @@ async def test_every_address_is_documented(client: httpx.AsyncClient) -> None:
         "/api/cases", "/api/cases/{case_id}", "/api/cases/{case_id}/timeline", "/api/summary", "/api/parked",
         "/api/rejected", "/api/rejected/{rejection_id}", "/api/events/{event_id}", "/api/rejected/causes",
         "/api/parked/causes", "/api/trace/{ref}", "/api/vanished", "/api/acts",
-        "/api/cases/{case_id}/deliveries", "/api/deliveries/{event_id}",
+        "/api/cases/{case_id}/deliveries", "/api/deliveries/{event_id}", "/api/entitled/{event_id}",
     }  # fmt: skip
     for path, operations in document["paths"].items():
         operation = operations["get"]
