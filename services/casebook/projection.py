@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from bus.records import Record
-from services.casebook import telling_permits, telling_proposals
+from services.casebook import telling_permits, telling_proposals, telling_works
 from services.casebook.acts import Act, act_in
 from services.casebook.case import Case
 from services.casebook.entry import Entry, entry_of
@@ -22,7 +22,7 @@ from services.casebook.order import follows, in_order, is_consequence, is_parkin
 from services.casebook.refusals import Place, Rejection, rejection_of
 from services.casebook.telling import opens, tell
 
-TOLD_BY = (telling_permits, telling_proposals)
+TOLD_BY = (telling_permits, telling_proposals, telling_works)
 """The modules that say what types tell, beside `telling`: importing them registers it."""
 
 

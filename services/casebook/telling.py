@@ -31,44 +31,25 @@ from schemas.types import (
     RequestResolved,
     RequestSubmitted,
     RequestWithdrawn,
-    WorkOrderAccepted,
-    WorkOrderCancelled,
-    WorkOrderCompleted,
-    WorkOrderDeclined,
-    WorkOrderDefectFound,
-    WorkOrderInspected,
-    WorkOrderInspectionRequested,
-    WorkOrderIssued,
-    WorkOrderStarted,
-    WorkOrderSuspended,
 )
 from services.casebook.case import Case
 from services.casebook.entry import Entry
 from services.casebook.fields import Content, moment_in, money_in, text_in
 from services.casebook.states import (
-    ACCEPTED,
     ACKNOWLEDGED,
     APPROVAL_EXPIRED,
     APPROVAL_REFUSED,
     APPROVED,
     ASSIGNED,
     AWAITING_APPROVAL,
-    CANCELLED,
     CLOSED,
-    COMPLETED,
-    DECLINED,
-    DEFECT_FOUND,
     FORWARDED,
-    IN_PROGRESS,
-    INSPECTED,
     MERGED,
-    ORDERED,
     RATED,
     REOPENED,
     RESOLVED,
     SENT_BACK,
     SUBMITTED,
-    SUSPENDED,
     WITHDRAWN,
 )
 
@@ -242,76 +223,6 @@ def _decided(case: Case, entry: Entry, state: str) -> None:
     case.state = state
     case.answer_by = None
     case.held_by(case.agency, entry.occurred_at)
-
-
-# -- work orders
-
-
-@tells(WorkOrderIssued)
-def _issued(case: Case, entry: Entry, content: Content) -> None:
-    case.state = ORDERED
-    case.agency = text_in(content, "agency") or entry.recipient or case.agency
-    case.held_by(case.agency, entry.occurred_at)
-    case.answer_by = moment_in(content, "due")
-
-
-@tells(WorkOrderAccepted)
-def _accepted(case: Case, entry: Entry, content: Content) -> None:
-    case.state = ACCEPTED
-
-
-@tells(WorkOrderDeclined)
-def _declined(case: Case, entry: Entry, content: Content) -> None:
-    case.state = DECLINED
-
-
-@tells(WorkOrderStarted)
-def _started(case: Case, entry: Entry, content: Content) -> None:
-    case.state = IN_PROGRESS
-    case.held_by(entry.agency, entry.occurred_at)
-
-
-@tells(WorkOrderSuspended)
-def _suspended(case: Case, entry: Entry, content: Content) -> None:
-    case.state = SUSPENDED
-    case.held_by(text_in(content, "responsible"), entry.occurred_at)  # who answers for the time of the pause
-
-
-@tells(WorkOrderCompleted)
-def _completed(case: Case, entry: Entry, content: Content) -> None:
-    case.state = COMPLETED
-    case.answer_by = None
-    take_cost(case, content)
-
-
-@tells(WorkOrderInspectionRequested)
-def _inspection_requested(case: Case, entry: Entry, content: Content) -> None:
-    case.state = COMPLETED
-    case.held_by(text_in(content, "agency") or entry.recipient, entry.occurred_at)
-    case.answer_by = moment_in(content, "inspect_by")
-
-
-@tells(WorkOrderInspected)
-def _inspected(case: Case, entry: Entry, content: Content) -> None:
-    case.state = INSPECTED
-    _looked_at(case, entry)
-
-
-@tells(WorkOrderDefectFound)
-def _defect_found(case: Case, entry: Entry, content: Content) -> None:
-    case.state = DEFECT_FOUND
-    _looked_at(case, entry)
-
-
-def _looked_at(case: Case, entry: Entry) -> None:
-    case.answer_by = None
-    case.held_by(case.agency, entry.occurred_at)
-
-
-@tells(WorkOrderCancelled)
-def _cancelled(case: Case, entry: Entry, content: Content) -> None:
-    case.state = CANCELLED
-    case.answer_by = None
 
 
 # -- the case as such

@@ -179,7 +179,7 @@ def _is_event(record: Record) -> bool:
 def lag(settings: KafkaSettings) -> list[str]:
     """How far behind each stage is, for a message; or that Kafka does not say."""
     try:
-        late = list(not_at_the_end(read_topics(settings, [EVENTS, POSITIONS]), settings.partitions))
+        late = list(not_at_the_end(read_topics(settings, [EVENTS, POSITIONS, PLACES]), settings.partitions))
     except Exception as error:
         return [f"Kafka does not say how far the stages are: {error!r}"]
     return late or ["workflows and router stand at the end of the log"]

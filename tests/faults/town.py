@@ -41,6 +41,7 @@ class Town:
         self.brokers = brokers
         self.trusted = False
         """Whether the last test left it as it should be: otherwise the next one begins anew."""
+        self._forged = False
         self.news: list[str] = []
         """What started, was ready, died, with the seconds since this test began."""
         self._home = home
@@ -69,6 +70,7 @@ class Town:
 
     def open(self, *, fresh: bool = False, cases: Sequence[str] = ()) -> None:
         """Start it on the data that are there. `cases`: of an earlier life, to follow in this one."""
+        self._forged = self._forged and not fresh
         self._city = SimulatedCity(
             str(self.folder),
             partitions=PARTITIONS,
@@ -217,7 +219,8 @@ class Town:
 
     def check(self, *, forged: bool = False) -> None:
         """Everything that must hold after a run: see `evidence.py`. Then the town may be used again."""
-        problems = evidence.problems(self.city, forged=forged)
+        self._forged = self._forged or forged  # what was written stays in the topics
+        problems = evidence.problems(self.city, forged=self._forged)
         if problems:
             listed = "\n".join(f"  {problem}" for problem in problems[:40])
             pytest.fail(f"{len(problems)} things are wrong:\n{listed}\n{self.situation()}")
