@@ -103,7 +103,7 @@ class Watch:
         if any(records.waiting_count() for records in self._records):
             return False
         refused: set[str] = set().union(*(records.refused_cases(SUBMITTED) for records in self._records))
-        return self.standing.cases["submitted"] - refused <= self.standing.cases["closed"]
+        return self._cases - refused <= self.standing.cases["closed"]  # also of those not yet seen as submitted
 
     def _reach(self, type: str, case: str) -> None:
         stage = self._stages.get(type)
