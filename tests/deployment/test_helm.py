@@ -50,6 +50,11 @@ FULL: dict[str, Any] = {
     "autoscaling": {"kind": "external"},
     "monitoring": {"podMonitor": True},
     "settings": {"SUBAK_LOG_LEVEL": "debug"},
+    "oidc": {
+        "issuer": "https://login.city.example",
+        "consoleUrl": "https://console.city.example",
+        "settings": {"SUBAK_OIDC_ROLES_CLAIM": "realm_access.roles"},
+    },
 }
 
 pytestmark = needs_checks
@@ -107,6 +112,8 @@ def test_a_manifest_that_kubernetes_would_refuse_is_seen() -> None:
         ({}, "bootstrapServers"),
         ({"kafka": {"bootstrapServers": "kafka"}}, "bootstrapServers"),
         ({"kafka": {"bootstrapServers": "k:1"}}, "under which names do people come"),
+        ({**CITY, "oidc": {"issuer": "https://login.example"}}, "where do people find the console"),
+        ({**CITY, "oidc": {"issuer": "http://login.example"}}, "issuer"),
         ({**CITY, "stages": {"gateway": {"replicas": 13}}}, "only kafka.partitions (12) members can work"),
         ({**CITY, "stages": {"gatway": {"replicas": 1, "resources": {}}}}, "gatway"),
         ({**CITY, "autoscaling": {"kind": "hpa"}}, "kind"),
@@ -183,7 +190,7 @@ def test_no_secret_stands_in_a_manifest(full: list[dict[str, Any]]) -> None:
         if "secret" in volume
     }
     users = {f"subak-kafka-{user}" for user in (*STAGES, "casebook", "console")}
-    assert named == users | {"subak-kafka-ca", "subak-casebook-database", "subak-adapter-wards"}
+    assert named == users | {"subak-kafka-ca", "subak-casebook-database", "subak-adapter-wards", "subak-oidc-console"}
 
 
 def test_each_pod_has_walls_around_it(full: list[dict[str, Any]]) -> None:
@@ -195,6 +202,8 @@ def test_each_pod_has_walls_around_it(full: list[dict[str, Any]]) -> None:
     (into_casebook,) = policies["city-casebook"]["ingress"]
     component = into_casebook["from"][0]["podSelector"]["matchLabels"]["app.kubernetes.io/component"]
     assert component == "console"
+    for name in ("city-casebook", "city-console"):
+        assert {443} <= {port["port"] for rule in policies[name]["egress"] for port in rule["ports"]}, "the issuer"
     assert policies["city-adapter-wards"]["ingress"] == []  # nobody was named, so nobody reaches it
 
 

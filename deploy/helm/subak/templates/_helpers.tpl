@@ -76,6 +76,17 @@ livenessProbe:  # fails where lag stands and nothing moves; never because someth
 {{- end }}
 {{- end }}
 
+{{- define "subak.oidc" -}}
+{{- with .Values.oidc }}
+{{- if .issuer }}
+- {name: SUBAK_OIDC_ISSUER, value: {{ .issuer | quote }}}
+{{- range $name, $value := .settings }}
+- {name: {{ $name }}, value: {{ $value | quote }}}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
+
 {{- define "subak.mounts" -}}
 - {name: tmp, mountPath: /tmp}
 {{- if .root.Values.city.configMap }}
