@@ -9,7 +9,7 @@ without personal fields passes untouched, so upgrade the router before the gatew
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, reduce
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -25,6 +25,7 @@ PLANS_MAX = 4096
 
 _DROP: Plan = {"drop": True}
 _ALL: Plan = {"all": True}
+_NULL = {"type": "null"}
 _GONE = object()
 """What `_kept` gives where nothing remains."""
 
@@ -88,21 +89,23 @@ class _Planning:
         if (reference := schema.get("$ref")) is not None:
             name = reference.rpartition("/")[2]
             return _DROP if name in within else self.plan(self._definitions[name], path, (*within, name))
-        plan: Plan = {}
+        parts: list[Plan] = []
         if "properties" in schema:
-            plan["fields"] = {
+            fields = {
                 name: self.plan(field, f"{path}.{name}" if path else name, within)
                 for name, field in schema["properties"].items()
             }
+            parts.append({"fields": fields})
         for value in (schema.get("additionalProperties", False), *schema.get("patternProperties", {}).values()):
             if value is not False:
-                plan = _merged(plan, {"values": self.plan(value, path + ".*", within)})
+                parts.append({"values": self.plan(value, path + ".*", within)})
         for item in (schema.get("items", False), *schema.get("prefixItems", ())):
             if item is not False:
-                plan = _merged(plan, {"items": self.plan(item, path + "[]", within)})
+                parts.append({"items": self.plan(item, path + "[]", within)})
         for shape in (*schema.get("anyOf", ()), *schema.get("oneOf", ()), *schema.get("allOf", ())):
-            plan = _merged(plan, self.plan(shape, path, within))
-        return plan
+            if shape != _NULL:  # it holds nothing, so it says nothing of what an object or a list may keep
+                parts.append(self.plan(shape, path, within))
+        return reduce(_merged, parts) if parts else {}
 
 
 def _merged(one: Plan, other: Plan) -> Plan:

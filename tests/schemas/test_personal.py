@@ -50,9 +50,10 @@ class Seen(EventData):
     """Of several shapes."""
 
 
-def redacted(data: dict[str, Any]) -> dict[str, Any]:
+def redacted(data: dict[str, Any], *keep: str) -> dict[str, Any]:
     """What remains of `Seen`."""
-    found: dict[str, Any] = json.loads(redact("subak.test.seen.v1", json.dumps(data).encode(), types))
+    sent = json.dumps(data).encode()
+    found: dict[str, Any] = json.loads(redact("subak.test.seen.v1", sent, types, keep=frozenset(keep)))
     return found
 
 
@@ -123,6 +124,15 @@ def test_personal_fields_are_found_in_lists_maps_and_unions() -> None:
     assert redacted({"place": "Renon", "either": witness}) == {"place": "Renon", "either": kept}
     assert redacted({"place": "Renon", "either": {"phone": "0"}}) == {"place": "Renon", "either": {}}
     assert redacted({"place": "Renon", "either": "text", "best": None}) == {"place": "Renon", "either": "text"}
+
+
+def test_a_field_that_may_stay_stays_whole_whatever_its_shape() -> None:
+    witness = {"name": "Warga", "stood": "di trotoar"}
+    data = {"place": "Renon", "best": witness, "names": ["Warga"], "either": witness}
+    assert redacted(data, "best") == {"place": "Renon", "best": witness, "names": [], "either": {"stood": "di trotoar"}}
+    assert redacted(data, "names[]")["names"] == ["Warga"]
+    assert redacted(data, "either.name") == {"place": "Renon", "names": [], "either": witness}
+    assert redacted({"place": "Renon", "best": None}, "best") == {"place": "Renon", "best": None}
 
 
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much], deadline=None)
