@@ -17,6 +17,10 @@ class Message(EventData):
 
     from_case: Uuid
     """The case that says so."""
+    hops: Annotated[int, Field(ge=1, le=1000)] | None = None
+    """How many messages in a row led to this one, itself included, with no agency and no deadline in between."""
+    allowance: Annotated[int, Field(ge=0, le=1_000_000_000)] | None = None
+    """How many messages more it may lead to, those that they lead to included."""
 
 
 @event_type("subak.case.parked.v1", owner=OWNER, publisher="bus")

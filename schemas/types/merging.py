@@ -32,6 +32,8 @@ class RequestMergeRequested(Message):
     """How far the two spots are from each other, where both are known."""
     description: Text1000 | None = None
     """What its citizen says."""
+    after: Uuid | None = None
+    """The case that both went on in, where that one has ended and left this one to lead."""
 
 
 @event_type("subak.request.absorbed.v1", owner=OWNER, publisher="bus")

@@ -49,7 +49,7 @@ class CaseState(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, g
     jurisdiction: str | None = None
     """The area where it lies."""
     turns: int = 0
-    """Timers that fired since an agency last said something."""
+    """Timers that fired since an agency last said something. What other cases say does not count as that."""
     timers: dict[str, int] = {}
     """Name → when it is due, in milliseconds since 1970; negative once it has fired and its event is on its way."""
 

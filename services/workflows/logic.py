@@ -24,7 +24,7 @@ from schemas.failures import Reason, Refused, Unprocessable
 from schemas.identifiers import derived_id
 from schemas.registry import registry
 from schemas.types.acts import CorrectionRequested, DiscardRequested
-from schemas.types.cases import CaseParked, TimerFired
+from schemas.types.cases import CaseParked, Message, TimerFired
 from services.workflows import repairing
 from services.workflows.batch import Batch
 from services.workflows.definition import (
@@ -41,7 +41,7 @@ from services.workflows.definition import (
 )
 from services.workflows.history import note_history
 from services.workflows.memory import Memory, ParkedEvent, View
-from services.workflows.messages import answer_to
+from services.workflows.messages import answer_to, counted
 from services.workflows.watch import Watch
 
 log = get_logger("workflows")
@@ -168,8 +168,8 @@ class Workflows:
             return headers[_SOURCE_AT][1] in self._own
         return next((value for name, value in headers if name == "ce_source"), None) in self._own
 
-    def _decide(self, event: Event, at_ms: int, batch: Batch) -> None:
-        """Let the case's workflow decide, and take in what it says. Raises with nothing changed."""
+    def _decide(self, event: Event, at_ms: int, batch: Batch, *, looked_at: bool = False) -> None:
+        """Let the case's workflow decide; raises with nothing changed. `looked_at`: an operator has looked at it."""
         case = batch.view.case(event.subject)
         if event.history is not None:
             note_history(case, event, batch)
@@ -177,16 +177,17 @@ class Workflows:
         sender = self._city.agency_of(event.source) or event.source
         self._watch.began(event.subject, event.type)
         try:
-            decision = self._decision(case, event, Step(self._city, sender, at_ms))
+            decision = self._decision(case, event, step := Step(self._city, sender, at_ms))
         finally:
             self._watch.ended()
         if decision is None:
             batch.count("stale")
             return
+        emissions = counted(decision.emissions, event.subject, None if looked_at else step.cause)
         before = batch.view.cases.get(event.subject)
         if batch.view.put(decision.case) > CASE_BYTES_MAX:
             self._too_large(event, before, batch)
-        batch.send(decision.emissions, event, decision.case, self._source, self._number)
+        batch.send(emissions, event, decision.case, self._source, self._number)
         batch.count("decided")
 
     def _decision(self, case: CaseState | None, event: Event, step: Step) -> Decision | None:
@@ -204,10 +205,9 @@ class Workflows:
 
     def _too_large(self, event: Event, before: CaseState | None, batch: Batch) -> None:
         """Put the case back as it was, and refuse what made it too large; a timer's case is parked."""
+        batch.view.drop(event.subject)
         if before is not None:
             batch.view.put(before)
-        else:
-            batch.view.drop(event.subject)
         if event.source == self._source:
             raise DefectInWorkflow(f"the case would be larger than {CASE_BYTES_MAX} bytes")
         problem = f"with it the case would be larger than {CASE_BYTES_MAX} bytes"
@@ -216,9 +216,9 @@ class Workflows:
 
     def _go_on(self, case: CaseState, event: Event, step: Step) -> Decision | None:
         workflow = self._workflows[case.workflow]
-        data = registry.get(event.type).read(event.data)
+        data = step.cause = registry.get(event.type).read(event.data)
         if event.type != TIMER_FIRED:
-            if case.turns:
+            if case.turns and not isinstance(data, Message):  # another case's word is no agency's
                 case = msgspec.structs.replace(case, turns=0)
             return workflow.decide(case, event.type, data, step)
         fired = int(data.due.timestamp() * 1000)
@@ -313,7 +313,7 @@ class Workflows:
         """Run what waits in a case, in order, until it is empty or fails again."""
         for place, parked in enumerate(waiting):
             try:
-                self._decide(parked.event, parked.at_ms, batch)
+                self._decide(parked.event, parked.at_ms, batch, looked_at=True)
             except Refused as refused:
                 self._refuse(parked.event, parked.as_record(self._number), refused, batch)
             except Exception as error:

@@ -16,7 +16,7 @@ import msgspec
 from bus.city.calendar import Within
 from schemas.envelope import Event
 from schemas.types.budgets import BudgetReleased
-from schemas.types.cases import CaseEscalated, MessageRefused, TimerFired
+from schemas.types.cases import CaseEscalated, TimerFired
 from schemas.types.proposals import (
     DecisionRequested,
     ProposalBudgeted,
@@ -186,12 +186,6 @@ def not_answered(case: ProposalCase, data: TimerFired, step: Step) -> ProposalCa
     if above is not None:
         case = change(case, asked=(*case.asked, above))
     _request(case, told, step, reason)
-    return case
-
-
-@proposal.on(MessageRefused, states=[*DELIBERATED, *FUNDED], to="same")
-def refused_elsewhere(case: ProposalCase, data: MessageRefused, step: Step) -> ProposalCase:
-    """A case that this one told something could not take it: nothing changes here."""
     return case
 
 

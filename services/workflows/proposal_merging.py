@@ -14,6 +14,7 @@ from services.workflows.proposal import (
     AWAITING_BUDGET,
     BUDGETED,
     DELIBERATED,
+    FUNDED,
     MERGING,
     ProposalCase,
     ask,
@@ -51,7 +52,9 @@ def absorbs(case: ProposalCase, data: ProposalMergeRequested, step: Step) -> Pro
 
 @proposal.on(ProposalAbsorbed, states=[MERGING], to=[CLOSED])
 def gone_on(case: ProposalCase, data: ProposalAbsorbed, step: Step) -> ProposalCase:
-    """The other has taken it up: this one ends."""
+    """The other has taken it up: this one ends. Where the other was asked earlier, and answers late, it does not."""
+    if data.from_case != case.merging:
+        raise refuse("not_merging", "subject", f"it is to go on in {case.merging}", "It does not go on in this one.")
     back = change(case, state=case.before_merging)
     return close(back, "merged", case.asked[-1], step, reason=f"It goes on in {data.from_case}: {data.title}")
 
@@ -59,9 +62,17 @@ def gone_on(case: ProposalCase, data: ProposalAbsorbed, step: Step) -> ProposalC
 @proposal.on(MessageRefused, states=[MERGING], to=[MERGING, *DELIBERATED])
 def not_taken_up(case: ProposalCase, data: MessageRefused, step: Step) -> ProposalCase:
     """The other cannot take it up: the merge is off."""
+    if data.message_type == ProposalAbsorbed.registered.name:
+        return _without(case, data.from_case)
     if data.message_type != ProposalMergeRequested.registered.name or data.from_case != case.merging:
         return case
     return _stay(case, f"{data.from_case} could not take it up: {data.reason}", step)
+
+
+@proposal.on(MessageRefused, states=[*DELIBERATED, *FUNDED], to="same")
+def refused_elsewhere(case: ProposalCase, data: MessageRefused, step: Step) -> ProposalCase:
+    """A case that this one told something could not take it. One that it took up too late does not go on in it."""
+    return _without(case, data.from_case) if data.message_type == ProposalAbsorbed.registered.name else case
 
 
 @proposal.on_timer("answer", states=[MERGING], to=DELIBERATED)
@@ -76,3 +87,8 @@ def _stay(case: ProposalCase, reason: str, step: Step) -> ProposalCase:
     assert step.city.proposals is not None
     agency = case.offices[case.level] if case.state != AWAITING_BUDGET else step.city.proposals.finance
     return ask(case, agency, step, reason=f"The merge is off. {reason}")
+
+
+def _without(case: ProposalCase, other: str) -> ProposalCase:
+    """The other does not go on in this one."""
+    return change(case, absorbed=tuple(one for one in case.absorbed if one != other))

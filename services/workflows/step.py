@@ -47,7 +47,7 @@ class Emission(NamedTuple):
 class Step:
     """What a handler may see of the event beside its data, and where it says what follows."""
 
-    __slots__ = ("at_ms", "city", "emissions", "sender", "timers")
+    __slots__ = ("at_ms", "cause", "city", "emissions", "sender", "timers")
 
     def __init__(self, city: City, sender: str, at_ms: int) -> None:
         self.city = city
@@ -55,6 +55,8 @@ class Step:
         """The agency that sent the event, or `workflows` for a timer."""
         self.at_ms = at_ms
         """When the city's log took the event: milliseconds since 1970. Deadlines count from here, not from a clock."""
+        self.cause: EventData | None = None
+        """What an open case decides on; None while one is opened."""
         self.emissions: list[Emission] = []
         self.timers: dict[str, int | None] = {}
 

@@ -18,7 +18,7 @@ from schemas.envelope import Event
 from schemas.failures import Reason, Refused
 from schemas.identifiers import derived_id
 from schemas.registry import EventData, registry
-from schemas.types.cases import Message, MessageRefused, TimerFired
+from schemas.types.cases import Message, TimerFired
 from services.workflows.definition import (
     CLOSED,
     CaseState,
@@ -29,6 +29,7 @@ from services.workflows.definition import (
     moment_of,
     newest_by_opening_event,
 )
+from services.workflows.messages import answer_to, counted
 
 FIRES_MAX = 1000
 """As `logic.TURNS_MAX`."""
@@ -114,6 +115,7 @@ class World:
                 decision: Decision | None = workflow.open(event, data, step)
             else:
                 decision = self._by_id[case.workflow].decide(case, trigger, data, step)
+            emissions = counted(decision.emissions, id, data) if decision is not None else ()
         except Refused as refused:
             return refused.reasons
         except Exception as error:
@@ -121,7 +123,7 @@ class World:
             return ()
         if decision is not None:
             self._put(decision.case)
-            for emission in decision.emissions:
+            for emission in emissions:
                 self._say(decision.case, emission)
         return ()
 
@@ -143,15 +145,9 @@ class World:
             time=moment_of(self.at_ms).isoformat(),
         )
         reasons = self._decide(emission.subject, event.type, message, "workflows", event)
-        if reasons and event.type != MessageRefused.registered.name:
-            refusal = MessageRefused(
-                from_case=emission.subject,
-                message_id=event.id,
-                message_type=event.type,
-                message=event.data.decode()[:4000],
-                reason="; ".join(reason.problem for reason in reasons)[:4000],
-            )
-            self._say(CaseState(id=emission.subject, workflow="", state=""), Emission(refusal, None, (), case.id))
+        answer = answer_to(event, Refused(reasons)) if reasons else None
+        if answer is not None:
+            self._say(CaseState(id=emission.subject, workflow="", state=""), answer)
 
 
 def data_of(event: Event) -> EventData:

@@ -36,10 +36,9 @@ from services.workflows.repair.case import (
     BEFORE_WORK,
     FOLLOWING,
     FORWARDED,
-    JOINT_WORK,
     OPEN,
     ORDERED,
-    UNDER_ORDER,
+    RESOLVED,
     RepairCase,
     change,
     repair,
@@ -126,15 +125,11 @@ def not_taken_up(case: RepairCase, data: MessageRefused, step: Step) -> RepairCa
 # -- another goes on in this one
 
 
-@repair.on(RequestMergeRequested, states=[*BEFORE_WORK, *UNDER_ORDER, JOINT_WORK], to="same")
+@repair.on(RequestMergeRequested, states=[*OPEN, FOLLOWING], to="same")
 def takes_up(case: RepairCase, data: RequestMergeRequested, step: Step) -> RepairCase:
     """Another is about the same: whoever works on it hears so, and its citizen hears what becomes of it."""
-    if case.merging:
-        problem = f"it is itself to go on in {case.merging}"
-        raise refuse("merging", "subject", problem, "Merge it into that one.")
     if data.from_case not in case.followers:
-        if len(case.followers) >= FOLLOWERS_MAX:
-            raise refuse("case_full", "subject", f"{FOLLOWERS_MAX} requests go on in it", "Let it go on by itself.")
+        _require_room(case, data)
         case = change(case, followers=(*case.followers, data.from_case))
         told = RequestFollowed(
             by_case=data.from_case, followers=len(case.followers), metres=data.metres, description=data.description
@@ -142,6 +137,24 @@ def takes_up(case: RepairCase, data: RequestMergeRequested, step: Step) -> Repai
         step.emit(told, parties=case.parties)
     step.tell(data.from_case, RequestAbsorbed(from_case=case.id, agency=case.executor or case.holder))
     return case
+
+
+def _require_room(case: RepairCase, data: RequestMergeRequested) -> None:
+    """It takes up no further one while it asks, or follows, itself: so no two ever wait for each other.
+
+    Of those that go on in a case that ended, the first may be asked by the others before it hears of that end itself.
+
+    Raises:
+        Refused: it cannot take up another.
+    """
+    leads = data.after is not None and data.after == case.into
+    if case.merging or (case.state == FOLLOWING and not leads):
+        problem = f"it is itself to go on in {case.merging or case.into}"
+        raise refuse("merging", "subject", problem, "Merge it into that one.")
+    if case.state == RESOLVED:
+        raise refuse("resolved", "subject", "its work is done", "Let it go on by itself.")
+    if len(case.followers) >= FOLLOWERS_MAX:
+        raise refuse("case_full", "subject", f"{FOLLOWERS_MAX} requests go on in it", "Let it go on by itself.")
 
 
 @repair.on(RequestLeft, states=[*OPEN, FOLLOWING], to="same")
@@ -187,7 +200,7 @@ def _other_ended(case: RepairCase, data: RequestProgressed, step: Step) -> Repai
         return close(case, "merged", step, reason=reason[:1000])
     if data.heir == case.id:
         return _by_itself(case, step, "The request in which this one went on was withdrawn, and nothing was settled.")
-    step.tell(data.heir, RequestMergeRequested(from_case=case.id))
+    step.tell(data.heir, RequestMergeRequested(from_case=case.id, after=data.from_case))
     return change(case, into=data.heir)
 
 
