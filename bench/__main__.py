@@ -10,7 +10,8 @@ from typing import Any
 import uvloop
 from rich.console import Console
 
-from bench import agency, console, lifecycle, simulate, sql, stage
+from bench import agency, console, lifecycle, simulate, sql, stage, state
+from bench.lifecycle import CASES_DEFAULT
 from bench.machine import machine
 from bus.logs import configure_logs
 from bus.process import tune_collector
@@ -20,6 +21,7 @@ Measure = Callable[[argparse.Namespace], Coroutine[Any, Any, dict[str, Any]]]
 MEASURES: dict[str, tuple[Measure, Callable[[dict[str, Any]], Any]]] = {
     "stage": (stage.measure, stage.table),
     "lifecycle": (lifecycle.measure, lifecycle.table),
+    "state": (state.measure, state.table),
     "simulate": (simulate.measure, simulate.table),
     "files": (agency.measure_files, agency.table),
     "http_source": (agency.measure_http, agency.table),
@@ -35,7 +37,12 @@ def main() -> None:
     parser.add_argument("measure", nargs="?", choices=sorted(MEASURES), help="what to measure; all where none is given")
     parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")
     parser.add_argument("--events", type=int, default=60_000, help="stage: events in (default: %(default)s)")
-    parser.add_argument("--cases", type=int, default=2_000, help="lifecycle: cases on the bus (default: %(default)s)")
+    parser.add_argument(
+        "--cases",
+        type=int,
+        help=f"lifecycle, simulate: cases on the bus (default: {CASES_DEFAULT}); state: open cases "
+        f"(default: {state.CASES_DEFAULT})",
+    )
     parser.add_argument("--http-cases", type=int, default=500, help="lifecycle: cases over HTTP (default: %(default)s)")
     parser.add_argument("--rows", type=int, default=100_000, help="files, sql: rows (default: %(default)s)")
     parser.add_argument("--changes", type=int, default=200, help="sql: changes timed one by one (default: %(default)s)")

@@ -48,6 +48,8 @@ from schemas.types.workorders import (
 )
 from schemas.values import Money
 
+CASES_DEFAULT = 2_000
+
 IN_FLIGHT_MAX = 600
 """Cases that are under way at once: what keeps the bus busy without a queue that only grows."""
 
@@ -252,14 +254,14 @@ def demo(cases: int, *flags: str) -> dict[str, Any]:
 
 async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """What the command line asks for."""
-    bus = await bus_rate(arguments.cases, arguments.curve)
+    bus = await bus_rate(arguments.cases or CASES_DEFAULT, arguments.curve)
     http = demo(arguments.http_cases, "--rate", "1000", "--speed", "1000")
     slow = demo(200, "--rate", "20", "--speed", "1000")
     return {
         "bus_per_second": bus["bus_per_second"],
         "http_per_second": http["lifecycles_per_second"],
         "latency_ms": slow["latency_ms"],
-        "cases": {"bus": arguments.cases, "http": arguments.http_cases},
+        "cases": {"bus": arguments.cases or CASES_DEFAULT, "http": arguments.http_cases},
         "curve": bus["curve"],
         "processor_ms_per_case": bus["processor_ms_per_case"],
         "lost": http["lost"] + slow["lost"],

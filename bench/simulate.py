@@ -13,6 +13,7 @@ from typing import Any
 
 from rich.table import Table
 
+from bench.lifecycle import CASES_DEFAULT
 from bus.city import City, city_path, load_city
 from bus.records import Record
 from bus.topics import EVENTS
@@ -64,7 +65,7 @@ def log(city: City, cases: int) -> list[Record]:
 async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
     """Play the log once. Processor time counts: what else the machine does is not the simulation's."""
     city = load_city(city_path("denpasar"))
-    records = log(city, arguments.cases)
+    records = log(city, arguments.cases or CASES_DEFAULT)
     simulation = Simulation(city, WORKFLOWS, only=WORKFLOWS["repair@2"])
     began = time.process_time()
     simulation.take(records)

@@ -20,6 +20,7 @@ from bus.topics import CASES, EVENTS
 from schemas.envelope import Event
 from services.workflows.definition import CLOSED, CaseState, Workflow
 from services.workflows.pinning import Pinning
+from services.workflows.sharing import shared
 
 PARKED_MARK = b"|parked|"
 
@@ -125,10 +126,10 @@ class Memory:
             self.cases.pop(id, None)
             return
         before = self.cases.get(id)
-        self.cases[id] = case
+        self.cases[case.id] = shared(case)
         for name, due in case.timers.items():
             if due > 0 and (before is None or before.timers.get(name) != due):
-                heapq.heappush(self._timers, (due, id, name))
+                heapq.heappush(self._timers, (due, case.id, name))
 
     # -- timers
 
