@@ -47,6 +47,7 @@ from schemas.types.workorders import (
     WorkOrderStarted,
 )
 from schemas.values import Money
+from services.workflows.catalogue import WORKFLOWS
 
 CASES_DEFAULT = 2_000
 
@@ -170,7 +171,7 @@ class Agencies:
             return [ApprovalGranted(amount=Money(**json.loads(event.data)["amount"]))]
         if event.type == "subak.workorder.issued.v1" and mine:
             return [WorkOrderAccepted(), WorkOrderStarted(), WorkOrderCompleted()]
-        if event.type == "subak.workorder.completed.v1" and self.city.inspector_of(event.jurisdiction) == agency:
+        if event.type == "subak.workorder.inspectionrequested.v1" and mine:
             return [WorkOrderInspected()]
         if event.type == "subak.request.resolved.v1" and agency == self.city.citizens_channel:
             return [RequestRated(score=5)]
@@ -200,6 +201,7 @@ async def bus_rate(cases: int, curve: Sequence[int]) -> dict[str, Any]:
             await agencies.run(100)  # producers start, processes get warm
             before_use = processor_seconds(local)
             seconds = await agencies.run(cases)
+            processes = sorted(local.pids)
             used = {name: round(total - before_use.get(name, 0), 2) for name, total in processor_seconds(local).items()}
             points = {}
             for total in sorted(curve):
@@ -212,6 +214,8 @@ async def bus_rate(cases: int, curve: Sequence[int]) -> dict[str, Any]:
     return {
         "bus_per_second": round(cases / seconds, 1),
         "curve": points,
+        "processes": processes,
+        "workflows": sorted(WORKFLOWS),
         "processor_ms_per_case": {name: round(total * 1000 / cases, 2) for name, total in used.items()},
     }
 
@@ -263,6 +267,8 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "latency_ms": slow["latency_ms"],
         "cases": {"bus": arguments.cases or CASES_DEFAULT, "http": arguments.http_cases},
         "curve": bus["curve"],
+        "processes": bus["processes"],
+        "workflows": bus["workflows"],
         "processor_ms_per_case": bus["processor_ms_per_case"],
         "lost": http["lost"] + slow["lost"],
         "duplicated": http["duplicated"] + slow["duplicated"],
@@ -273,6 +279,7 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 def table(found: dict[str, Any]) -> Table:
     """The result for a person."""
     result = Table(title="Whole lifecycles, from the request to the closed case")
+    result.caption = f"with {', '.join(found['processes'])}; workflows {', '.join(found['workflows'])}"
     result.add_column("way")
     result.add_column("result", justify="right")
     result.add_row("outbox to inbox, through every process", f"{found['bus_per_second']}/s")

@@ -212,6 +212,7 @@ async def run(count: int) -> dict[str, Any]:
         "peers": {"faststream_handler": round(handler), "aiokafka_loop": round(loop)},
         "ratios": {"faststream_handler": round(rate / handler, 2), "aiokafka_loop": round(rate / loop, 3)},
         "events": count,
+        "workflows": sorted(WORKFLOWS),
         "data_bytes": DATA_BYTES,
         "opening_per_second": round(stage["opened_with_start"]),
     }
@@ -233,7 +234,8 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def table(found: dict[str, Any]) -> Table:
     """The result for a person."""
-    result = Table(title="One stage, exactly once: events in per second", caption=f"{found['events']:,} events")
+    caption = f"{found['events']:,} events; with the workflows {', '.join(found['workflows'])}"
+    result = Table(title="One stage, exactly once: events in per second", caption=caption)
     for column in ("loop", "events/s", "Subak's stage is"):
         result.add_column(column, justify="left" if column == "loop" else "right")
     result.add_row("Subak: workflows stage, validated, state, 2 events out", f"{found['events_per_second']:,}", "")

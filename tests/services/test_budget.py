@@ -42,6 +42,7 @@ from services.workflows.definition import CLOSED
 from services.workflows.messages import message_in
 from services.workflows.money import REFERENCES_MAX
 from services.workflows.proposal import ProposalCase
+from tests.support.in_flight import CHOICES, InFlight
 from tests.support.musrenbang import FINANCE, LINE, OCID, OTHER_LINE, PLANNING, PROPOSAL, WARD, WORKS, Musrenbang, idr
 
 NOBODY = derived_id("musrenbang", "no case")
@@ -175,6 +176,8 @@ LINES = (LINE, OTHER_LINE)
 _amounts = st.integers(1, 600)
 _lines, _proposals = st.sampled_from(LINES), st.sampled_from(PROPOSALS)
 _few = st.integers(1, 4)
+_receivers = st.sampled_from((*LINES, PROPOSALS[0]))
+"""To whom a line transfers: a proposal is no line, and gives it back."""
 
 Said = tuple[str, EventData, str]
 
@@ -187,7 +190,7 @@ def _saying(
 
 events: st.SearchStrategy[Said] = st.one_of(
     _saying(FINANCE, lambda a, n, p: allocation(a, f"A-{n}", p), _lines, _amounts, st.integers(1, 9), _proposals),
-    _saying(FINANCE, lambda a, n, to: transfer(a, f"T-{n}", to), _lines, _amounts, _few, _lines),
+    _saying(FINANCE, lambda a, n, to: transfer(a, f"T-{n}", to), _lines, _amounts, _few, _receivers),
     _saying(FINANCE, lambda a: BudgetAppropriated(amount=idr(a)), _lines, st.integers(1, 1200)),
     _saying(FINANCE, revision, _lines, st.integers(1, 1200), _amounts),
     _saying(WORKS, lambda: ContractingTender(ocid=OCID, procurement_method="open"), _proposals),
@@ -265,20 +268,25 @@ class Watch:
         return total
 
 
+class OnTheWay(Musrenbang, InFlight):
+    """A musrenbang whose messages between partitions are held back until they are delivered."""
+
+
 def play(said: list[Said], data: st.DataObject) -> Musrenbang:
-    """Say all of it, between steps of partitions chosen at random; the rules of money are held after each step."""
-    found = Musrenbang().line(LINE).line(OTHER_LINE)
+    """Say all of it; in between, what is on its way arrives in any order, timers fire and partitions are read back."""
+    found = OnTheWay()
+    found.line(LINE).line(OTHER_LINE)
     for id in PROPOSALS:
         found.prioritised(id)
     watch = Watch(found)
+    moves = st.lists(st.integers(0, CHOICES - 1), max_size=4)
     for agency, event, subject in said:
         found.say(agency, event, subject)
-        for _ in range(data.draw(st.integers(0, 3), label="steps")):
-            if waiting := found.waiting():
-                found.step(data.draw(st.sampled_from(waiting), label="partition"))
-                watch.check()
-    while waiting := found.waiting():
-        found.step(waiting[-1])
+        for move in data.draw(moves, label="moves"):
+            found.go_on(move)
+            watch.check()
+    while left := found.moves():
+        found.move(left[-1])
         watch.check()
     return found
 
