@@ -45,6 +45,8 @@ class RunFile:
     """Agency id → `url` and `api_key` of its Open311 server."""
     processes: dict[str, dict[str, str | int]] = field(default_factory=dict)
     """Process name → `pid` and `url` (of /metrics and /health)."""
+    brokers: dict[str, dict[str, str | int]] = field(default_factory=dict)
+    """Broker name → `pid` and `address`, of a Kafka of its own."""
 
     @classmethod
     def load(cls, home: Path) -> RunFile:

@@ -57,6 +57,22 @@ async def why_refused(settings: KafkaSettings) -> str | None:
     return refusal
 
 
+async def silent_addresses(settings: KafkaSettings) -> list[str]:
+    """Those of the cluster's addresses at which no broker answers, as `host:port`. All are asked at once."""
+
+    async def silent(host: str, port: int) -> bool:
+        try:
+            async with asyncio.timeout(ASK_SECONDS_MAX * 3):
+                await _why_refused(settings, host, port)
+        except (OSError, TimeoutError, KafkaError):
+            return True
+        return False
+
+    hosts = [(host, port) for host, port, _ in collect_hosts(settings.bootstrap_servers, randomize=False)]
+    found = await asyncio.gather(*(silent(host, port) for host, port in hosts))
+    return [f"{host}:{port}" for (host, port), one in zip(hosts, found, strict=True) if one]
+
+
 async def _why_refused(settings: KafkaSettings, host: str, port: int) -> str | None:
     security, where = settings.security, f"Kafka at {host}:{port}"
     context = security.ssl_context()

@@ -157,7 +157,8 @@ def _notes(wanted: Topology, grants: Collection[Grant]) -> Iterable[str]:
     for grant in sorted(grants):
         known = parted(grant.user)
         if known and grant in denials(grant.user) and grant.kind == "topic" and denials(grant.user) <= set(grants):
-            yield f"{known[0]} is suspended. `subak agency add` gives it new credentials."
+            agency = known[0].removeprefix("agency-")
+            yield f"{known[0]} is suspended. `subak agency add {agency}` gives it new credentials."
         elif not known and grant.allow and grant.kind == "topic" and _reaches(grant, wanted.topics):
             yield f"{grant.words}, which no directory gave: it is left. The walls hold only without it."
 

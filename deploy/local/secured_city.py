@@ -14,6 +14,7 @@ from bus.kafka import KafkaSettings
 from bus.kafka.admin import ClusterAdmin, apply, look
 from bus.kafka.security import Credentials
 from bus.kafka.topics import write_first_positions
+from bus.runfile import RunSecurity
 from bus.topics import EVENTS, POSITIONS, STAGES
 from bus.topology import Shape, Standing, difference, standing_of, user_of, wanted
 from bus.topology.identities import agency_identity, identities, parted
@@ -35,6 +36,16 @@ class CityFiles:
     def of_agency(self, agency: str) -> Path:
         """The credentials file of an agency."""
         return self.of(agency_identity(agency))
+
+    @property
+    def of_run(self) -> RunSecurity:
+        """Where the run file says that operators and the administrator have theirs."""
+        return {
+            "security_protocol": "SASL_SSL",
+            "ca_file": str(self.home.ca_file),
+            "operator_file": str(self.of("operator")),
+            "administrator_file": str(self.home.credentials_file),
+        }
 
     def environment(self, process: str | None) -> Mapping[str, str]:
         """What a process is told: an adapter (None) has its agencies' credentials in its own file."""

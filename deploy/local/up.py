@@ -23,7 +23,7 @@ from bus.city import City, city_path, load_city
 from bus.kafka import KafkaSettings, ensure_topics
 from bus.kafka.security import Security
 from bus.runfile import NAME as RUN_FILE
-from bus.runfile import RunFile, RunSecurity
+from bus.runfile import RunFile
 from deploy.local.adapter_files import AdapterFile, AgencyKinds, adapter_files
 from deploy.local.cluster import BROKERS, LocalCluster
 from deploy.local.kafka import LocalKafka
@@ -108,6 +108,7 @@ class LocalCity:
         self.adapters: list[AdapterFile] = []
         self._ending = threading.Event()
         self._kafka_watches: list[threading.Thread] = []
+        self._writing = threading.Lock()
 
     def start(self) -> RunFile:
         """Start everything, and say where it is.
@@ -223,6 +224,7 @@ class LocalCity:
             try:
                 broker.start()
                 again = False
+                self._renew_run_file()
                 self._report(name, "ready", broker.bootstrap_servers)
             except SubakError as error:
                 again = True
@@ -301,21 +303,16 @@ class LocalCity:
         url = f"http://{HOST}:{port}"
         return ProcessSpec(name=name, argv=argv, env=env | more | self._environment, url=url, log=log)
 
-    def _security_of_run(self) -> RunSecurity:
-        if self.files is None:
-            return {}
-        return {
-            "security_protocol": "SASL_SSL",
-            "ca_file": str(self.files.home.ca_file),
-            "operator_file": str(self.files.of("operator")),
-            "administrator_file": str(self.files.home.credentials_file),
-        }
-
     def _told(self, name: str, event: Event, detail: str) -> None:
         """News from the supervisor: the run file follows a process that came back with another number."""
-        if event == "ready" and self.run is not None:
-            self._write_run_file()
+        if event == "ready":
+            self._renew_run_file()
         self._report(name, event, detail)
+
+    def _renew_run_file(self) -> None:
+        with self._writing:  # processes and brokers come back whenever they like
+            if self.run is not None:
+                self._write_run_file()
 
     def _write_run_file(self) -> RunFile:
         urls = {spec.name: spec.url for spec in self._specs}
@@ -325,7 +322,7 @@ class LocalCity:
             partitions=self.partitions,
             replication_factor=self.replication_factor,
             casebook_url=urls["casebook"],
-            **self._security_of_run(),
+            **(self.files.of_run if self.files is not None else {}),
             adapters={agency: access for file in self.adapters for agency, access in file.accesses.items()},
             open311={
                 agency: {"url": file.open311_url(agency), "api_key": key}
@@ -334,6 +331,11 @@ class LocalCity:
             },
             processes={
                 spec.name: {"pid": self.supervisor.pid(spec.name) or 0, "url": spec.url} for spec in self._specs
+            },
+            brokers={
+                name: {"pid": broker.pid, "address": broker.bootstrap_servers}
+                for name, broker in self.brokers.items()
+                if broker.is_running()
             },
         )
         run.write(self.home)

@@ -134,7 +134,7 @@ def show_rehearsal(acts: Sequence[Event], found: Sequence[Rehearsed], *, as_json
         ]
         say_json({"dry_run": True, "acts": rows})
     else:
-        out, shown = console(), table("case", "would", "waiting", "state then", "would send", "why")
+        out, shown = console(), table("case", "would", "events", "state then", "would send", "why")
         for act, one in list(zip(acts, found, strict=True))[:ROWS_SHOWN_MAX]:
             said = " ".join(event_type(name) for name in one.said)
             problem = one.problem or "; ".join(one.refused)

@@ -146,7 +146,9 @@ def _header(case: dict[str, Any], now: datetime, zone: ZoneInfo | None) -> Table
     if case["parked"]:
         parked = case["parked"]
         grid.add_row("[red]parked[/]", f"{moment(parked['at'], zone)}: {escape(parked['error'] or '')}")
-        grid.add_row("", f"{parked['waiting'] or 0} events wait. After the repair: `subak parked replay {case['id']}`")
+        behind = parked["waiting"] or 0
+        grid.add_row("", f"{behind} more {'event waits' if behind == 1 else 'events wait'} behind it, in order.")
+        grid.add_row("", f"After the repair: `subak parked replay {case['id']} --reason ...`; first with --dry-run.")
     return grid
 
 

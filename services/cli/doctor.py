@@ -37,8 +37,18 @@ def doctor(
     if as_json:
         say_json({"well": wrong == 0, "findings": [finding.as_dict() for finding in found]})
     else:
-        out.print("[green]All is well.[/]" if not wrong else f"[red]{wrong} things are wrong.[/]")
+        out.print(_verdict(wrong, sum(1 for finding in found if finding.level == "warning")))
     raise typer.Exit(EXIT_WRONG if wrong else 0)
+
+
+def _verdict(wrong: int, warnings: int) -> str:
+    if wrong:
+        return f"[red]{wrong} {'thing is' if wrong == 1 else 'things are'} wrong.[/]"
+    if warnings:
+        return (
+            f"[yellow]Nothing stands still; {warnings} {'thing needs' if warnings == 1 else 'things need'} a look.[/]"
+        )
+    return "[green]All is well.[/]"
 
 
 def _examine() -> Iterator[Finding]:
@@ -52,6 +62,7 @@ def _examine() -> Iterator[Finding]:
     reached = examining.kafka(kafka)
     yield reached
     if reached.level == "ok":
+        yield from examining.brokers(kafka, _brokers(here))
         try:
             yield from examining.topology(Administration.here().plan())
         except SubakError as error:
@@ -64,7 +75,18 @@ def _examine() -> Iterator[Finding]:
 
 def _processes(here: Whereabouts) -> dict[str, dict[str, str | int]]:
     """Those of the local bus; elsewhere Prometheus and the platform look after them."""
+    run = _local(here)
+    return run.processes if run is not None else {}
+
+
+def _brokers(here: Whereabouts) -> dict[str, str]:
+    """The names of the local bus's brokers, by their addresses."""
+    run = _local(here)
+    return {str(broker["address"]): name for name, broker in run.brokers.items()} if run is not None else {}
+
+
+def _local(here: Whereabouts) -> RunFile | None:
     try:
-        return RunFile.load(here.settings.home).processes
+        return RunFile.load(here.settings.home)
     except Misconfigured:
-        return {}
+        return None

@@ -20,7 +20,7 @@ from bus.behind import measure
 from bus.city import City
 from bus.kafka import KafkaSettings, ends, group_positions
 from bus.kafka.offsets import admin_client, asked_again
-from bus.kafka.refusal import why_refused
+from bus.kafka.refusal import silent_addresses, why_refused
 from bus.topics import EVENTS
 from bus.topology import Plan
 from schemas.failures import SubakError
@@ -63,6 +63,21 @@ def kafka(settings: KafkaSettings) -> Finding:
         return Finding(about="kafka", level="wrong", what=str(error), fix=fix)
     who = "" if settings.security.protocol == "PLAINTEXT" else f", as {settings.security.who}"
     return Finding(about="kafka", level="ok", what=f"{settings.bootstrap_servers} answers{who}")
+
+
+def brokers(settings: KafkaSettings, names: Mapping[str, str]) -> Iterator[Finding]:
+    """Which of several brokers does not answer. Clients find the others: this stops nothing yet.
+
+    Args:
+        names: address → name, of those that have one.
+    """
+    known = settings.bootstrap_servers.split(",")
+    if len(known) == 1:
+        return
+    for address in asyncio.run(silent_addresses(settings)):
+        name = f"{names[address]} at {address}" if address in names else f"the broker at {address}"
+        fix = "Look at its process, its log and its disk, and bring it back. The others go on meanwhile."
+        yield Finding(about="kafka", level="warning", what=f"{name} does not answer", fix=fix)
 
 
 async def _connect(settings: KafkaSettings) -> None:

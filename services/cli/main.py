@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from importlib import import_module
 
@@ -29,7 +30,7 @@ EXTRA_OF = {
 
 
 COMMANDS = {
-    "Start": ("demo", "up", "say", "run", "topics", "topology", "agency"),
+    "Start": ("demo", "up", "restart", "say", "run", "topics", "topology", "agency"),
     "Look and repair": (
         "case",
         "trace",
@@ -68,6 +69,8 @@ def commands(only: str | None = None) -> typer.Typer:
 
 def main() -> None:
     """Run the command line."""
+    # Where no command sets up logs, Kafka's client would tell each broker that is away on the screen: we tell it once.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     asked = next(iter(sys.argv[1:]), "")
     known = any(asked in names for names in COMMANDS.values())
     app = commands(asked if known else None)

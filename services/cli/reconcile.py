@@ -46,7 +46,7 @@ def reconcile(
     adapters: Annotated[
         Path | None,
         typer.Option(
-            help='Where the adapters are: JSON, agency → {"url", "ledger_token"}. Default: those of `subak up`.'
+            help='Where the adapters are: JSON, agency → {"url", "ledger_token"}. Those of `subak up` are known.'
         ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object: sent, told, discrepancies.")] = False,
@@ -61,7 +61,7 @@ def reconcile(
         raise Misconfigured(f"{city.id} has no agency {unknown[0]}. `subak city show` lists them.")
     now = datetime.now(UTC)
     first = since.date() if since is not None else now.astimezone(city.zone).date() - timedelta(days=DAYS)
-    known = _read(adapters) if adapters is not None else here.adapters
+    known = here.adapters | (_read(adapters) if adapters is not None else {})
     work = Reconciler(city, here.kafka, known, since=first, until=now - timedelta(seconds=SETTLE_SECONDS))
     counted = asyncio.run(work.count())
     shown = frozenset(agency or city.agencies)

@@ -40,7 +40,10 @@ def run(name: str, process: Process) -> None:
 
 
 def at_local_bus(settings: Settings) -> Settings:
-    """The settings, with the address of the local bus where no cluster is named and one runs."""
+    """The settings, with the address of the local bus and its city where no cluster is named and one runs.
+
+    Of a secured one: what an adapter needs before its agencies' own credentials.
+    """
     from bus.runfile import RunFile
     from schemas.failures import Misconfigured
 
@@ -50,13 +53,15 @@ def at_local_bus(settings: Settings) -> Settings:
         found = RunFile.load(settings.home)
     except Misconfigured:
         return settings  # that none is named is told where it is needed
-    if found.security_protocol != "PLAINTEXT":
-        return settings  # each agency has credentials of its own there
-    known = {
+    known: dict[str, object] = {
         "kafka_bootstrap_servers": found.bootstrap_servers,
         "kafka_partitions": found.partitions,
         "kafka_replication_factor": found.replication_factor,
     }
+    if found.security_protocol != "PLAINTEXT":
+        known |= {"kafka_security_protocol": found.security_protocol, "kafka_ca_file": Path(found.ca_file)}
+    if "city" not in settings.model_fields_set:
+        known["city"] = found.city
     return settings.model_copy(update=known)
 
 

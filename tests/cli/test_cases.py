@@ -133,7 +133,7 @@ def test_parked_list_shows_the_error_and_what_waits(casebook: Filled) -> None:
     assert case["id"] in shown
     assert "ZeroDivisionError" in shown
     assert case["parked"]["waiting"] == 2
-    assert "2 events wait" in said("parked", "show", case["id"])
+    assert "2 more events wait behind it" in said("parked", "show", case["id"])
 
 
 def test_a_case_that_is_not_parked_is_not_replayed(casebook: Filled) -> None:

@@ -119,6 +119,23 @@ def test_a_bus_that_is_well_is_said_to_be_well(clinic: Clinic) -> None:
     assert {finding.about for finding in clinic.findings()} == {"disk", "kafka", "topology", "copies", "positions"}
 
 
+def test_a_broker_that_does_not_answer_is_named_and_stops_nothing(clinic: Clinic, tmp_path: Path) -> None:
+    (closed,) = free_ports(1)
+    clinic.say(kafka_bootstrap_servers=f"{clinic.kafka.bootstrap_servers},{HOST}:{closed}")
+    found = only(clinic.ill())
+    assert (found.about, found.level) == ("kafka", "warning")
+    assert found.what == f"the broker at {HOST}:{closed} does not answer"
+    names = {f"{HOST}:{closed}": "kafka-2"}
+    settings = replace(clinic.settings, bootstrap_servers=f"{clinic.kafka.bootstrap_servers},{HOST}:{closed}")
+    assert only(list(examining.brokers(settings, names))).what == f"kafka-2 at {HOST}:{closed} does not answer"
+
+
+def test_what_is_only_behind_is_not_called_well() -> None:
+    assert "All is well" in doctor._verdict(0, 0)
+    assert "2 things need a look" in doctor._verdict(0, 2)
+    assert "1 thing is wrong" in doctor._verdict(1, 2)
+
+
 def test_a_topic_that_is_missing_and_the_positions_that_are_gone(clinic: Clinic) -> None:
     gone = sorted([in_topic("public-works"), POSITIONS])
     for future in clinic.admin.delete_topics(gone).values():

@@ -3,64 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import signal
 import stat
-import subprocess
-import sys
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from bus.kafka.security import Credentials
+from bus.kafka import KafkaSettings
+from bus.kafka.admin import ClusterAdmin, look
+from bus.kafka.security import Credentials, Security
 from deploy.local.kafka import LocalKafka
+from tests.identity.desk import HOW_TO, Desk, blocks
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(600)]
 
-PAGE = (Path(__file__).parents[2] / "docs" / "how-to" / "put-it-on-your-cluster.md").read_text(encoding="utf-8")
-
-
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
-
-
-@dataclass(frozen=True)
-class Desk:
-    """An operator's folder, with the cluster's CA, the administrator's file and operations.toml."""
-
-    folder: Path
-
-    @property
-    def environment(self) -> Mapping[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("SUBAK_")}
-        path = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
-        return kept | {"SUBAK_SETTINGS": "operations.toml", "PATH": path}
-
-    def run(self, line: str, *, code: int = 0) -> str:
-        done = subprocess.run(
-            ["bash", "-c", line], cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == code, (line, done.stdout, done.stderr)
-        return done.stdout + done.stderr
-
-    def run_for_a_while(self, line: str) -> str:
-        """A process that runs until SIGTERM: started, waited for until it is at work, and stopped."""
-        log = self.folder / "process.log"
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                ["bash", "-c", f"exec env {line}"], cwd=self.folder, env=self.environment, stdout=output, stderr=output
-            )
-            deadline = time.monotonic() + 120
-            while "lane_ready" not in log.read_text() and process.poll() is None and time.monotonic() < deadline:
-                time.sleep(0.3)
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(60) == 0, log.read_text()
-        return log.read_text()
+PAGE = (HOW_TO / "put-it-on-your-cluster.md").read_text(encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -70,11 +32,11 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         assert kafka.secured is not None
         shutil.copy(kafka.secured.ca_file, folder / "ca.pem")
         shutil.copy(kafka.secured.credentials_file, folder / "admin.toml")
-        (text,) = blocks("toml")
+        (text,) = blocks(PAGE, "toml")
         text = re.sub(r'"kafka-1.*"', f'"{kafka.bootstrap_servers}"', text)
         text = text.replace("= 12", "= 2").replace("= 3", "= 1")
         (folder / "operations.toml").write_text(text)
-        yield Desk(folder)
+        yield Desk(folder, {"SUBAK_SETTINGS": "operations.toml"})
 
 
 def test_users_are_not_made_where_nobody_would_know_their_passwords(desk: Desk) -> None:
@@ -84,7 +46,7 @@ def test_users_are_not_made_where_nobody_would_know_their_passwords(desk: Desk) 
 
 
 def test_each_command_of_the_page_works_in_its_order(desk: Desk) -> None:
-    lines = [line for block in blocks("sh") for line in block.splitlines()]
+    lines = [line for block in blocks(PAGE, "sh") for line in block.splitlines()]
     assert len(lines) == 11
     said = {}
     for line in lines:
@@ -130,6 +92,22 @@ def test_what_loses_events_is_refused_until_it_is_named(desk: Desk) -> None:
     assert "as the city's directory asks" in desk.run("subak topology plan")
 
 
+def test_a_shorter_retention_is_refused_until_the_topic_is_named(desk: Desk) -> None:
+    kept = "agency-health-in"
+    _keep_longer(desk, kept)
+    shrinks = "would go from 2592000000 to 1209600000"
+    assert f"needs --shrink-retention {kept}" in desk.run("subak topology plan", code=1)
+    refused = desk.run("subak topology apply", code=78)
+    assert "nothing was changed" in refused
+    assert f"{kept}: retention.ms {shrinks}. Say so with --shrink-retention {kept}" in refused
+    other = desk.run("subak topology apply --shrink-retention agency-health-out", code=78)
+    assert f"--shrink-retention {kept}" in other, "the name of another topic is no consent"
+    desk.run(f"subak topology apply --leave {kept}")
+    assert f"needs --shrink-retention {kept}" in desk.run("subak topology plan", code=1), "it was left as it is"
+    desk.run(f"subak topology apply --shrink-retention {kept}")
+    assert "as the city's directory asks" in desk.run("subak topology plan")
+
+
 def test_the_doctor_finds_a_missing_topic_and_a_cluster_that_is_away(desk: Desk) -> None:
     found = json.loads(desk.run("SUBAK_KAFKA_PARTITIONS=3 subak doctor --json", code=1))
     assert not found["well"]
@@ -148,3 +126,22 @@ def _plain(desk: Desk) -> str:
 def _one_more(id: str) -> str:
     names = 'name.en = "Harbour"\nname.es = "Puerto"'
     return f'\n[[agency]]\nid = "{id}"\n{names}\nlevel = "city"\nparent = "city-administrator"\nroles = ["approver"]\n'
+
+
+def _keep_longer(desk: Desk, topic: str) -> None:
+    """Somebody lets a topic keep thirty days; the directory asks for two weeks."""
+    said = tomllib.loads((desk.folder / "operations.toml").read_text())
+    security = Security(
+        protocol="SASL_SSL", ca_file=desk.folder / "ca.pem", credentials=Credentials(file=desk.folder / "admin.toml")
+    )
+    admin = ClusterAdmin(
+        KafkaSettings(bootstrap_servers=said["kafka_bootstrap_servers"], partitions=2, security=security)
+    )
+    longer = ConfigEntry("retention.ms", "2592000000", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, topic, incremental_configs=[longer])
+    for future in admin.client.incremental_alter_configs([resource]).values():
+        future.result(30)
+    deadline = time.monotonic() + 30
+    while look(admin).topics[topic].settings.get("retention.ms") != longer.value:
+        assert time.monotonic() < deadline, "Kafka has not done it"
+        time.sleep(0.2)

@@ -77,11 +77,48 @@ def test_a_process_that_is_killed_comes_back_and_the_run_file_follows(running: L
     assert _answers(str(RunFile.load(running.home).processes["gateway"]["url"]))
 
 
+def test_a_process_is_restarted_cleanly_and_ready_again_when_the_command_ends(running: LocalCity) -> None:
+    before = running.pids
+    told = _subak(running, "restart", "router")
+    assert told.returncode == 0, told.stderr
+    assert "router" in told.stdout
+    assert running.pids["router"] != before["router"]
+    assert running.supervisor.is_ready("router")
+    assert {name for name, pid in running.pids.items() if before[name] != pid} == {"router"}
+    unknown = _subak(running, "restart", "routr")
+    assert unknown.returncode == 78
+    assert 'no process routr runs here. Did you mean "router"?' in unknown.stderr
+
+
+def test_a_number_that_is_another_s_by_now_is_not_killed(running: LocalCity, tmp_path: Path) -> None:
+    run = RunFile.load(running.home)
+    with subprocess.Popen(["sleep", "60"]) as other:
+        run.processes["router"]["pid"] = other.pid
+        run.write(tmp_path)
+        told = _subak(running, "restart", "router", home=tmp_path)
+        assert other.poll() is None, "it has another's number, and lives"
+        other.kill()
+    assert told.returncode != 0
+    assert "router does not run now" in told.stderr
+
+
+def _subak(running: LocalCity, *words: str, home: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "services.cli", *words],
+        env=os.environ | {"SUBAK_HOME": str(home or running.home)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
 def test_a_broker_that_is_killed_comes_back_at_the_same_address(running: LocalCity) -> None:
     before, address = running.pids["kafka"], running.bootstrap_servers
     os.kill(before, signal.SIGKILL)
     _until(lambda: running.pids.get("kafka", before) != before)
     assert running.bootstrap_servers == address
+    _until(lambda: RunFile.load(running.home).brokers["kafka"] == {"pid": running.pids["kafka"], "address": address})
     created = asyncio.run(ensure_topics(running.settings, running.city.agencies))
     assert created == [], "the broker serves, and has all topics still"
     _until(lambda: all(_answers(str(process["url"])) for process in RunFile.load(running.home).processes.values()))
