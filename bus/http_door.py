@@ -1,7 +1,7 @@
 """The door before a read-only API: how fast each address may ask, and the headers of every answer.
 
-It asks nobody who they are: the API behind it shows no personal field, and listens on loopback unless its operator says
-otherwise. Health and metrics stay open at any rate: a probe must not fail because somebody else asks too much.
+Who asks is not its question: that is the entrance's, behind it, where an issuer is set. Health and
+metrics stay open at any rate: a probe must not fail because somebody else asks too much.
 """
 
 from __future__ import annotations
