@@ -109,7 +109,7 @@ def casebook(
 
 @app.command()
 def console() -> None:
-    """What an operator sees of the whole bus in a browser, on loopback. It asks nobody who they are."""
+    """What an operator sees of the whole bus in a browser, on loopback, or for whoever signs in."""
     from services.console.process import run_console
 
     run("console", run_console)

@@ -127,8 +127,10 @@ def _where(console: Console, bus: LocalCity, run: RunFile) -> None:
     for name, process in run.processes.items():
         table.add_row(name, str(process["pid"]), str(process["url"]))
     console.print(table)
+    issuer = read_settings().oidc_issuer
+    asks = f"people sign in at {issuer}" if issuer else "it asks nobody who they are"
     for where, what in (
-        (str(run.processes["console"]["url"]), "the console: all of it in a browser; it asks nobody who they are"),
+        (str(run.processes["console"]["url"]), f"the console: all of it in a browser; {asks}"),
         (f"{run.casebook_url}/docs", "the cases' API"),
         (f"{next(iter(run.processes.values()))['url']}/metrics", "measurements, the same at each process"),
         *(
