@@ -7,6 +7,7 @@ code is 0 where nothing was lost, doubled or out of order and every case closed,
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -132,6 +133,7 @@ def _play(
     from services.cli.demo_report import Outcome, last_line, print_report, troubles
     from services.cli.demo_story import tell_story
     from services.cli.demo_systems import print_systems
+    from services.cli.demo_year import tell_year
 
     for sentence in unread:
         console.print(f"[yellow]not a request:[/] {escape(sentence)}")
@@ -159,6 +161,7 @@ def _play(
         assert simulated.local.run is not None, "it has started"
         tell_story(console, simulated.local.run.casebook_url, simulated.city, proposals)
         tell_neighbours(console, simulated.local.run.casebook_url, simulated.city, simulated.cases)
+        tell_year(console, simulated.city, datetime.now(simulated.city.zone).year)
         print_systems(console, simulated, ledgers)
         _where_to_look(console, simulated)
     if as_json:
