@@ -58,17 +58,18 @@ def main() -> None:
     configure_logs("error", "console")
     tune_collector()
     found: dict[str, Any] = {}
+    out = Console(stderr=arguments.json)
     for name in [arguments.measure] if arguments.measure else list(MEASURES):
-        measure, _ = MEASURES[name]
-        found[name] = uvloop.run(measure(arguments))
+        measure, table = MEASURES[name]
+        with out.status(f"Measuring: {name} ..."):
+            found[name] = uvloop.run(measure(arguments))
+        if not arguments.json:
+            out.print(table(found[name]))  # as it comes: all of it takes ten minutes
     if arguments.json:
         only = found[arguments.measure] if arguments.measure else found
         print(json.dumps(only | {"machine": machine()}))
-        return
-    out = Console()
-    for name, result in found.items():
-        out.print(MEASURES[name][1](result))
-    out.print_json(data=machine())
+    else:
+        out.print_json(data=machine())
 
 
 if __name__ == "__main__":
