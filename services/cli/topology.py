@@ -65,9 +65,8 @@ def apply(
         print_plan(out, todo)
         out.print(f"[green]Done[/]: {counted(todo)}.")
         if keep.written:
-            out.print(
-                f"{len(keep.written)} credentials are in [cyan]{escape(str(credentials))}[/], a file for each user."
-            )
+            where = f"[cyan]{escape(str(credentials))}[/]"
+            out.print(f"Credentials of users: {len(keep.written)}, in {where}, a file for each user.")
     raise typer.Exit(EXIT_DIFFERENT if todo.problems else 0)
 
 
@@ -88,7 +87,7 @@ def _refuse(plan: Plan, flags: set[str], credentials: Path | None) -> None:
     if new and credentials is None:
         some = f"{', '.join(new[:3])}{' ...' if len(new) > 3 else ''}"
         raise Misconfigured(
-            f"nothing was changed: {len(new)} users would be made ({some}), and their passwords need a place. Name a "
+            f"nothing was changed: users to be made: {len(new)} ({some}), and their passwords need a place. Name a "
             "folder: --credentials FOLDER."
         )
 

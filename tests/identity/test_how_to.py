@@ -40,7 +40,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
 
 
 def test_users_are_not_made_where_nobody_would_know_their_passwords(desk: Desk) -> None:
-    assert "15 users would be made" in desk.run("subak topology apply", code=78)
+    assert "users to be made: 15" in desk.run("subak topology apply", code=78)
     found = json.loads(desk.run("subak topology plan --json", code=1))
     assert {change["act"] for change in found["changes"]} == {"create"}
 
