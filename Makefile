@@ -30,8 +30,8 @@ check: setup ## Lint, types, architecture, published schemas, workflows
 bench: setup ## Measure: stages against their peers, whole lifecycles, latency
 	$(BIN)/python -m bench $(ARGS)
 
-soak: setup ## The long runs on one broker and on three: 20 minutes, or hours if you like (ARGS="--minutes 60")
-	$(BIN)/python -m pytest tests/faults -m soak --soak -s $(ARGS)
+soak: setup ## The long runs on one broker and on three, and the operator's drill: 20 minutes, or hours if you like (ARGS="--minutes 60")
+	$(BIN)/python -m pytest tests/faults tests/identity -m soak --soak -s $(ARGS)
 
 docs: .tools/checks/.complete ## Build the documentation's pages into site/; a warning is an error
 	.tools/checks/bin/zensical build --clean --strict

@@ -1,6 +1,7 @@
 """docs/how-to/a-day-in-operations.md can be followed word for word: every block in its order, on real processes.
 
-The test looks again where an operator would look again. Where the page waits for nobody, it does not either.
+The test looks again where an operator would look again. Where the page waits for nobody, it does not either. The day
+takes five minutes and more, so it is one of `make soak`; each thing that it does has a short test in `make test`.
 """
 
 from __future__ import annotations
@@ -196,6 +197,7 @@ def page() -> list[Block]:
     return [Block(*one) for one in found]
 
 
+@pytest.mark.soak
 def test_every_command_of_the_page_does_what_it_says_in_its_order(tmp_path: Path) -> None:
     ports = dict(zip(PORTS, map(str, free_ports(len(PORTS))), strict=True))
     with ExitStack() as terminals:
