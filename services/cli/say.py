@@ -41,7 +41,7 @@ def say(
         list[str] | None,
         typer.Argument(
             metavar="[FIELD=TEXT | FIELD:=JSON]...",
-            help="Its data: `area=06075`, `cost.amount=120`, `score:=5`. `subak schemas show TYPE` tells the fields.",
+            help="Its data: `reason=Rain`, `cost.amount=120`, `score:=5`. `subak schemas show TYPE` tells the fields.",
         ),
     ] = None,
     case: Annotated[
