@@ -88,6 +88,7 @@ def test_each_of_three_brokers_is_lost_during_the_load_and_nothing_stops_or_is_l
     three.check()
 
 
+@pytest.mark.soak
 def test_with_two_brokers_lost_adapters_answer_202_an_alert_fires_and_all_catches_up(
     three: Town, tmp_path: Path
 ) -> None:
