@@ -59,5 +59,5 @@ def check_permits(draft: Draft, problems: Problems) -> None:
             parts.says(id, CONSULTED_TYPES, "a consultation that is overdue comes to it")
     if (channel := parts.office("citizens_channel")) is not None:
         parts.says(channel, CHANNEL_TYPES, f"it is the citizens_channel of {CITY}, which has permits")
-        parts.hears(channel, CHANNEL_HEARS, "area", f"it is the citizens_channel of {CITY}, which has permits")
+        parts.hears(channel, CHANNEL_HEARS, f"it is the citizens_channel of {CITY}, which has permits")
     parts.tell()

@@ -42,7 +42,7 @@ def check_rights(draft: Draft, problems: Problems) -> None:
     parts = Parts(draft, problems)
     if (channel := parts.office("citizens_channel")) is not None:
         parts.says(channel, CHANNEL_TYPES, f"it is the citizens_channel of {CITY}")
-        parts.hears(channel, CHANNEL_HEARS, "area", f"it is the citizens_channel of {CITY}")
+        parts.hears(channel, CHANNEL_HEARS, f"it is the citizens_channel of {CITY}")
     if (approver := parts.office("approver")) is not None:
         parts.says(approver, APPROVER_TYPES, f"it is the approver of {CITY}")
         for id in parts.ways_up([approver]):
@@ -105,13 +105,13 @@ class Parts:
         fix = "Add these to its publishes, or give it a role that has them."
         self._lack(agency, "publishes", f"{why}, but it may not publish ", lacking, fix)
 
-    def hears(self, id: str, types: Iterable[str], relation: str, why: str) -> None:
-        """The agency must hear of these by this relation, or by a wider one."""
+    def hears(self, id: str, types: Iterable[str], why: str) -> None:
+        """The agency must hear of these wherever they lie in its area."""
         agency = self._draft.agencies.get(id)
         if agency is None or self._doubtful(agency):
             return
-        lacking = [name for name in types if not _hears(agency, name, relation)]
-        fix = f'Subscribe it to them with relation = "{relation}".'
+        lacking = [name for name in types if not _hears(agency, name)]
+        fix = 'Subscribe it to them with relation = "area".'
         self._lack(agency, "subscribes", f"{why}, but it does not hear of ", lacking, fix)
 
     def tell(self) -> None:
@@ -135,10 +135,10 @@ class Parts:
         ) or not self._draft.files.broken["role"].isdisjoint(roles)
 
 
-def _hears(agency: Agency, event_type: str, relation: str) -> bool:
-    """Whether it hears of the type by this relation or a wider one, whatever else the event says."""
+def _hears(agency: Agency, event_type: str) -> bool:
+    """Whether it hears of the type by its area or more widely, whatever else the event says."""
     return any(
-        subscription.relation in (relation, "area", "all") and subscription.is_whole and subscription.takes(event_type)
+        subscription.relation in ("area", "all") and subscription.is_whole and subscription.takes(event_type)
         for subscription in agency.subscribes
     )
 
