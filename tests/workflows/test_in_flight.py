@@ -312,6 +312,19 @@ def test_two_that_ask_each_other_at_once_both_go_on_by_themselves() -> None:
     assert [(city.case(id).state, city.case(id).merging) for id in (one, two)] == [("forwarded", "")] * 2
 
 
+def test_who_was_asked_before_and_goes_on_in_this_one_now_does_not_leave_by_refusing() -> None:
+    city = Neighbours(2)
+    one, two = city.reported(first_alone=True)
+    city.says(RequestMerged(into=two), one)
+    city.says(RequestSeparated(reason="another"), one)
+    city.says(RequestMerged(into=one), two)
+    city.arrives(two, one)
+    city.arrives(one, two)
+    city.arrives(two, one)
+    assert city.case(two).into == one
+    assert city.case(one).followers == (two,)
+
+
 def test_the_first_of_those_left_behind_takes_the_others_up_before_it_has_heard_of_the_end() -> None:
     city = Neighbours(3)
     one, two, three = city.reported()

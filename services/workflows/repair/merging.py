@@ -111,9 +111,9 @@ for _state in (*OPEN, FOLLOWING):
 @repair.on(MessageRefused, states=OPEN, to="same")
 def not_taken_up(case: RepairCase, data: MessageRefused, step: Step) -> RepairCase:
     """The other cannot take it up: the next one that is like it is asked, or it goes on as before."""
-    if data.from_case in case.followers:
-        return _without(case, data.from_case)
-    if data.message_type != MERGE_REQUESTED or data.from_case != case.merging:
+    if data.message_type != MERGE_REQUESTED:
+        return _without(case, data.from_case)  # one that went on in this one is gone
+    if data.from_case != case.merging:
         return case
     if case.merged_by:
         step.emit(RequestMergeRefused(into=data.from_case, reason=data.reason), to=case.merged_by)
@@ -207,9 +207,9 @@ def _other_ended(case: RepairCase, data: RequestProgressed, step: Step) -> Repai
 @repair.on(MessageRefused, states=[FOLLOWING], to=[FOLLOWING, FORWARDED])
 def other_gone(case: RepairCase, data: MessageRefused, step: Step) -> RepairCase:
     """The other does not have it any more: it goes on by itself."""
-    if data.from_case in case.followers:
+    if data.message_type != MERGE_REQUESTED:
         return _without(case, data.from_case)
-    if data.message_type != MERGE_REQUESTED or data.from_case != case.into:
+    if data.from_case != case.into:
         return case
     return _by_itself(case, step, f"The request in which this one went on takes it no longer: {data.reason}")
 
