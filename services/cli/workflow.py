@@ -56,7 +56,8 @@ def lint_workflows(
     """Say what would make a case stall, loop or go to nobody. Exit code 1 where anything would."""
     workflows = [the_workflow(name)] if name else list(WORKFLOWS.values())
     where = the_city(city)
-    findings = lint(workflows, where)
+    named = {workflow.id for workflow in workflows}
+    findings = [finding for finding in lint(WORKFLOWS.values(), where) if finding.workflow in named]
     if not name:
         findings += unhandled_events(workflows)
     wrong = [finding for finding in findings if finding.level == "error"]

@@ -281,10 +281,19 @@ def consequence(
 
 
 def newest_by_opening_event(workflows: Iterable[Workflow]) -> dict[str, Workflow]:
-    """For each event type that opens a case: the newest workflow that it opens."""
+    """For each event type that opens a case: the newest version of the workflow that it opens.
+
+    Raises:
+        Misconfigured: it would open cases of two workflows, and one of them would never get any.
+    """
     newest: dict[str, Workflow] = {}
     for workflow in workflows:
         known = newest.get(workflow.opened_by)
+        if known is not None and known.name != workflow.name:
+            raise Misconfigured(
+                f"{workflow.opened_by} opens cases of {known.id} and of {workflow.id}, and a case has one workflow. "
+                f"Give one of them an event type of its own: `subak new event-type NAME --opens-case`."
+            )
         if known is None or workflow.version > known.version:
             newest[workflow.opened_by] = workflow
     return newest

@@ -52,6 +52,7 @@ def lint(workflows: Iterable[Workflow], city: City | None = None) -> list[Findin
     all_workflows = list(workflows)
     found = [finding for workflow in all_workflows for finding in lint_workflow(workflow)]
     found += _migrations(all_workflows)
+    found += _openings(all_workflows)
     if city is not None:
         found += [finding for workflow in all_workflows for finding in lint_roles(workflow, city)]
     return sorted(dict.fromkeys(found), key=lambda finding: (finding.level, finding.workflow))
@@ -66,6 +67,16 @@ def _migrations(workflows: list[Workflow]) -> Iterator[Finding]:
             for state in states_without_migration(older, migration) if older is not None else ():
                 problem = f"the migration from {migration.from_workflow} does not say how a case goes on from it"
                 yield _error("migration_incomplete", workflow.id, f"state {state}", problem, "Name it in `states`.")
+
+
+def _openings(workflows: list[Workflow]) -> Iterator[Finding]:
+    """Event types that would open cases of several workflows: each case has one, so the others would get none."""
+    for workflow in workflows:
+        others = [w.id for w in workflows if w.opened_by == workflow.opened_by and w.name != workflow.name]
+        if others:
+            problem = f"it opens cases of {', '.join(others)} too, and a case has one workflow"
+            fix = "Give one of them an event type of its own: `subak new event-type NAME --opens-case`."
+            yield _error("opened_by_two", workflow.id, f"event {workflow.opened_by}", problem, fix)
 
 
 def lint_workflow(workflow: Workflow) -> list[Finding]:

@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from bus.city import City, city_path, load_city
 from schemas.failures import Misconfigured
 from schemas.registry import EventData
+from schemas.types.requests import RequestSubmitted
 from services.workflows.catalogue import WORKFLOWS
-from services.workflows.definition import CLOSED
+from services.workflows.definition import CLOSED, Workflow, newest_by_opening_event
 from services.workflows.lint import lint, lint_workflow, unhandled_events
+from services.workflows.logic import Workflows
 from services.workflows.machine import machine_of
 from services.workflows.reading import effects_of
 from tests.cli.command import found as answer
@@ -60,6 +62,24 @@ def test_a_role_that_nobody_holds_and_an_escalation_to_nobody_are_found() -> Non
     found = [finding for finding in lint([WORKFLOWS["repair@2"]], changed) if finding.rule == "role_unheld"]
     assert {finding.where.split()[1] for finding in found} >= {"holder", "executor"}
     assert f"the escalation ends with {mute.id}" in str(found[0])
+
+
+def test_an_event_that_would_open_cases_of_two_workflows_is_found_and_keeps_the_stage_from_starting() -> None:
+    intruder = sound()
+    assert intruder.opened_by == WORKFLOWS["repair@2"].opened_by
+    both = [WORKFLOWS["repair@2"], intruder]
+    found = {finding.workflow: finding for finding in lint(both) if finding.rule == "opened_by_two"}
+    assert found.keys() == {"repair@2", "small@1"}
+    assert "opens cases of repair@2 too" in str(found["small@1"])
+    with pytest.raises(Misconfigured, match=r"opens cases of repair@2 and of small@1, and a case has one workflow"):
+        Workflows(0, city=CITY, workflows={workflow.id: workflow for workflow in both})
+
+
+def test_two_versions_may_be_opened_by_one_event() -> None:
+    repair = WORKFLOWS["repair@2"]
+    older = Workflow("repair", version=1, case=repair.case, opened_by=RequestSubmitted)
+    assert newest_by_opening_event([repair, older]) == newest_by_opening_event([older, repair])
+    assert newest_by_opening_event([older, repair])[repair.opened_by] is repair
 
 
 def test_an_event_that_no_workflow_takes_is_told() -> None:
