@@ -15,8 +15,8 @@ setup: .venv/.complete ## Make .venv with all that the project needs (the other 
 demo: setup ## Start a real Kafka and the whole city, play 500 requests through it, stay up until Ctrl-C
 	@$(BIN)/subak demo $(ARGS)
 
-test: setup ## Run the tests, on a real Kafka, two files at a time
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+test: setup ## Run the tests, on a real Kafka, two files at a time, the slow ones first
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup ## Lint, types, architecture, published schemas, workflows
 	$(BIN)/ruff check .

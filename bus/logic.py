@@ -38,8 +38,14 @@ class Logic(Protocol):
     def restores_since_seconds(self) -> float | None:
         """How far back to read it: None for all."""
 
-    def restore(self, records: Sequence[Record]) -> None:
-        """Take in a part of `restores_from`, oldest first; called once more with nothing when all of it was read."""
+    def restore(self, records: Sequence[Record], position: int | None = None) -> None:
+        """Take in a part of `restores_from`, oldest first; called once more with nothing when all of it was read.
+
+        Args:
+            records: all that stands there, also what other partitions have written that was not taken yet.
+            position: where the stage goes on in that topic, if it reads it too: what stands there or later will come
+                to `decide`. None where it does not read it.
+        """
 
     def decide(self, records: Sequence[Record], now: datetime) -> Decided:
         """What follows from these records. Never raises for a bad record: that one is set aside in the outcome."""

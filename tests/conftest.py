@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling  # type: ignore[import-untyped]
 
 from deploy.local.kafka import LocalKafka
 from tests.support.kafka import broker_in
@@ -21,12 +23,40 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes long, unless it is asked for."""
-    if config.getoption("--soak"):
-        return
-    long = [item for item in items if item.get_closest_marker("soak")]
-    items[:] = [item for item in items if item not in long]
-    config.hook.pytest_deselected(items=long)
+    """Leave out what takes long, unless it is asked for; then what is slow comes first, and one town's together."""
+    if not config.getoption("--soak"):
+        long = [item for item in items if item.get_closest_marker("soak")]
+        items[:] = [item for item in items if not item.get_closest_marker("soak")]
+        config.hook.pytest_deselected(items=long)
+    slow = {part_of(item.nodeid) for item in items if item.get_closest_marker("slow")}
+    kafka = {part_of(item.nodeid) for item in items if item.get_closest_marker("kafka")}
+    items.sort(key=lambda item: ((part := part_of(item.nodeid)) != TOWN, part not in slow, part not in kafka))
+
+
+TOWN = "tests/faults"
+"""All files that ask for the standing town run in one process: a city is a dozen processes, and two of them are too
+much for two processors."""
+OWN_CITY = ("test_three_brokers",)
+"""Files in that folder that have a city of their own."""
+
+
+def part_of(nodeid: str) -> str:
+    """What runs in one process, one test after the other: a file, or all files of the town."""
+    file = nodeid.split("::", 1)[0]
+    own = any(f"/{name}.py" in file for name in OWN_CITY)
+    return TOWN if file.startswith(f"{TOWN}/") and not own else file
+
+
+class ByPart(LoadFileScheduling):  # type: ignore[misc]
+    """Deals parts out to processes, in the order in which they were collected."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return part_of(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> ByPart:
+    """Called by xdist."""
+    return ByPart(config, log)
 
 
 @pytest.fixture(scope="session")

@@ -262,12 +262,13 @@ class Lane:
             self._logic.apply(in_hand[1])
             return 0
         self._logic = self._make_logic(self.number)
-        return await self._restore()
+        return await self._restore(found)
 
-    async def _restore(self) -> int:
+    async def _restore(self, found: Position) -> int:
         topic = self._logic.restores_from
         if topic is None:
             return 0
+        position = found.positions.get(topic, 0) if topic in self.topics else None
         reader = TopicReader(self._kafka, name=f"{self.stage}-{self.number}-restore")
         await reader.start({(topic, self.number): 0})
         count = 0
@@ -280,8 +281,8 @@ class Lane:
                 await reader.seek(await reader.beginning_offsets())
             async for records in reader.to_end():
                 count += len(records)
-                self._logic.restore(records)
-            self._logic.restore(())
+                self._logic.restore(records, position)
+            self._logic.restore((), position)
         finally:
             await reader.stop()
         return count

@@ -34,7 +34,7 @@ class Gateway:
         self._memory = Memory(remember_seconds)
         self._source = city.source_of("gateway")
 
-    def restore(self, records: Sequence[Record]) -> None:
+    def restore(self, records: Sequence[Record], position: int | None = None) -> None:
         """Remember the ids that the log's tail holds."""
         seen = []
         for record in records:

@@ -83,14 +83,18 @@ class Places:
         self._source = city.source_of("places")
         self.memory = Memory()
 
-    def restore(self, records: Sequence[Record]) -> None:
-        """Read notes and matters back."""
+    def restore(self, records: Sequence[Record], position: int | None = None) -> None:
+        """Read notes and matters back. Notes are this lane's own, matters count from when they were compared.
+
+        A matter that another lane has written and this one has not taken would hide the one that it replaces: what was
+        compared with that one would be told again, or never.
+        """
         for record in records:
             key = Key.read(record.key or b"")
             if key is None:
                 case = (record.key or b"").decode().partition("|")[2]
                 self.memory.put_note(case, _decode_note(record.value) if record.value else None)
-            else:
+            elif position is None or record.offset < position:
                 self.memory.put_matter(key, _matter_in(record))
 
     def apply(self, decided: Decided) -> None:
@@ -301,7 +305,8 @@ class Places:
             metres=metres,
             location=Point(type="Point", coordinates=other[1].spot),
         )
-        self._say(key.case, data, key.agency, matter, f"{key.agency} beside {other[0].case} {other[0].agency}", batch)
+        beside = f"{other[0].case} {other[0].agency} {other[1].at_ms}"
+        self._say(key.case, data, key.agency, matter, f"{key.agency} beside {beside}", batch)
 
     def _say(self, case: str, data: EventData, recipient: str, matter: Matter, what: str, batch: _Batch) -> None:
         """The same finding has the same id for ever."""

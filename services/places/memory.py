@@ -6,8 +6,8 @@ Two kinds of record stand in `city-places`, by their key:
     <kind>|<cell>|<case>|<who> a matter (`request`, `order`) in a cell; in the cell's partition
 
 A batch works on a `View` over the memory, which becomes true after the commit. A matter is remembered with its offset:
-two are compared once, when the later one is read, with those that stand before it. So a stage that reads the topic
-back whole on a claim, also what it has not taken yet, says nothing twice.
+two are compared once, when the later one is read, with those that stand before it. So a stage that was stopped at any
+place, and reads the topic back up to where it stood, says nothing twice and misses nothing.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class Router:
         self._source = city.source_of("router")
         self._in_topics = {agency: in_topic(agency) for agency in city.agencies}
 
-    def restore(self, records: Sequence[Record]) -> None:
+    def restore(self, records: Sequence[Record], position: int | None = None) -> None:
         """The router remembers nothing."""
 
     def decide(self, records: Sequence[Record], now: datetime) -> Decided:

@@ -94,7 +94,7 @@ class Workflows:
         self._openers = newest_by_opening_event(workflows.values())
         self.memory = Memory(workflows)
 
-    def restore(self, records: Sequence[Record]) -> None:
+    def restore(self, records: Sequence[Record], position: int | None = None) -> None:
         """Read the cases back."""
         self.memory.restore(records)
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from bus.kafka import (
     KafkaSettings,
     LaneSettings,
     Output,
+    Record,
+    Stage,
     StageSettings,
     TransactionalProducer,
     committed,
@@ -25,10 +28,11 @@ from bus.kafka import (
     partition_for,
 )
 from bus.kafka.topics import write_first_positions
+from bus.logic import Decided
 from bus.topics import POSITIONS
 from deploy.local.kafka import LocalKafka
 from schemas.failures import Misconfigured
-from tests.support.counting import counted, counting_stage, settings_for, topics_of
+from tests.support.counting import Counting, counted, counting_stage, settings_for, topics_of
 
 pytestmark = pytest.mark.kafka
 
@@ -122,6 +126,63 @@ async def test_a_restarted_stage_goes_on_where_it_was_with_its_memory(settings: 
         await until_counted(settings, name, rounds * len(KEYS))
         await stage.stop()
     assert await counted(settings, name) == exactly(10)
+
+
+async def test_memory_that_others_write_to_is_read_back_with_the_place_where_it_was_left(
+    settings: KafkaSettings, name: str
+) -> None:
+    """What stands behind that place was not taken yet, and will be: a logic that compares must tell them apart."""
+    given: dict[int, tuple[set[int], int | None]] = {}
+
+    class ReadsItsOwnMemory(Counting):
+        def restore(self, records: Sequence[Record], position: int | None = None) -> None:
+            seen, _ = given.get(self._number, (set(), None))
+            given[self._number] = (seen | {record.offset for record in records}, position)
+
+        def decide(self, records: Sequence[Record], now: datetime) -> Decided:
+            return Decided(changes={}, counted={"counted": len(records)})
+
+    topics = topics_of(name)
+
+    def stage() -> Stage:
+        return Stage(
+            name=name,
+            logic=lambda number: ReadsItsOwnMemory(number, name),
+            kafka=settings,
+            topics=(topics[0], topics[2]),
+        )
+
+    async def write(rounds: int) -> None:
+        producer = TransactionalProducer(settings, transactional_id=f"{name}-other")
+        await producer.start()
+        for _ in range(rounds):
+            await producer.commit([Output(topics[2], key, b"1") for key in KEYS], {}, name)
+        await producer.stop()
+
+    await write(1)
+    first = stage()
+    await first.start()
+    ends_then = {place: end for place, (_, end) in (await ends(settings, [topics[2]])).items()}
+    async with asyncio.timeout(60):
+        while any(
+            (at or 0) < ends_then[place] - 1 for place, at in (await committed(settings, name, ends_then)).items()
+        ):
+            await asyncio.sleep(0.2)
+    await first.stop()
+    await write(2)
+    given.clear()
+    second = stage()
+    await second.start()
+    async with asyncio.timeout(60):
+        while len(given) < settings.partitions:
+            await asyncio.sleep(0.1)
+    await second.stop()
+    for number, (offsets, position) in given.items():
+        end = ends_then[topics[2], number]
+        assert position is not None
+        assert position in (end - 1, end), "after the last record, or after the mark of its transaction"
+        assert {offset for offset in offsets if offset < position}
+        assert {offset for offset in offsets if offset >= position}
 
 
 @pytest.mark.parametrize("when", ["before the commit", "after the commit"])

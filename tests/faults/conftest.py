@@ -17,7 +17,7 @@ def seed(request: pytest.FixtureRequest) -> int:
     return found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def _standing_town(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Iterator[Town]:
     home = tmp_path_factory.mktemp("town")
     town = Town(home, seed=seed)
@@ -34,7 +34,7 @@ def town(_standing_town: Town) -> Town:
     return _begun(_standing_town)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def _standing_cluster(tmp_path_factory: pytest.TempPathFactory, seed: int) -> Iterator[Town]:
     home = tmp_path_factory.mktemp("cluster")
     town = Town(home, seed=seed, brokers=3)

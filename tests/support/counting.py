@@ -37,7 +37,7 @@ class Counting:
         self._number = number
         self.counts: dict[bytes, int] = {}
 
-    def restore(self, records: Sequence[Record]) -> None:
+    def restore(self, records: Sequence[Record], position: int | None = None) -> None:
         for record in records:
             assert record.key is not None
             assert record.value is not None

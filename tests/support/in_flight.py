@@ -106,7 +106,12 @@ class InFlight(Partitions):
             self._commit(number, self.logics[number].decide_due(self.now))
 
     def restart(self, number: int) -> None:
-        """Another process takes the partition over, and reads it back."""
+        """Another process takes the partition of both stages over, and reads it back."""
+        places = Places(number, city=self.city, partitions=len(self.logs))
+        places.restore(self.cells[number], self._compared[number])
+        assert places.memory.notes == self.places[number].memory.notes, "city-places tells of other cases"
+        assert places.memory.cells == self.places[number].memory.cells, "city-places tells of other matters"
+        self.places[number] = places
         logic = Workflows(number, city=self.city, workflows=WORKFLOWS)
         changelog = [output for output in self.outputs if output.topic == CASES and output.partition == number]
         logic.restore(
@@ -146,7 +151,7 @@ class InFlight(Partitions):
             if output.topic not in (EVENTS, PLACES):
                 continue
             to = output.partition if output.partition is not None else partition_for(output.key, len(self.logs))
-            if stage == "workflows" and to == number:
+            if to == number:  # a transaction's records, in its own partition: nobody reads it back without them
                 self._write(output, to)
             else:
                 self.channels.setdefault((stage, number, to), deque()).append(output)
