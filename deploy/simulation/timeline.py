@@ -19,6 +19,7 @@ from deploy.simulation.behaviour import (
 )
 from deploy.simulation.counts import as_heard
 from deploy.simulation.ledger import Ledger, of_cases
+from schemas.money import money_text
 
 ESCALATED = "subak.case.escalated.v1"
 
@@ -113,13 +114,6 @@ def essence(data: Mapping[str, Any]) -> str:
             parts.append(f"“{text}”")
             break
     return " · ".join(parts)
-
-
-def money_text(money: Mapping[str, Any]) -> str:
-    """`IDR 1,250,000`."""
-    whole, dot, fraction = str(money.get("amount", "")).partition(".")
-    digits = f"{int(whole):,}" if whole.lstrip("-").isdigit() else whole
-    return f"{money.get('currency', '')} {digits}{dot}{fraction}".strip()
 
 
 def _moment(text: str, otherwise: float) -> float:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from schemas.money import money_text
 from services.casebook import saying_proposals
 
 NameOf = Callable[[str, str], str]
@@ -144,7 +145,7 @@ class _Words(dict[str, str]):
     def _money(self, gap: str, found: object) -> str:
         if not isinstance(found, dict) or "amount" not in found:
             return "?" if gap in _PLAIN else ""
-        text = f"{found.get('currency', '')} {found['amount']}".strip()
+        text = money_text(found, self._language)
         if gap in _PLAIN:
             return text
         return f", {_IN[gap][self._language]} {text}"

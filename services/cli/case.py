@@ -108,8 +108,10 @@ def show(
     if as_json:
         say_json({"case": case, "timeline": entries, "deliveries": had})
         return
-    out, now, zone = console(), datetime.now(UTC), zone_here()
-    out.print(Panel(_header(case, now, zone), title=f"[bold]case {case['id']}[/]", title_align="left", expand=False))
+    out, zone = console(), zone_here()
+    now = min([datetime.now(UTC), *(datetime.fromisoformat(each) for each in at.values() if each)])
+    title = f"[bold]case {case['id']}[/]{_then(at, zone)}"
+    out.print(Panel(_header(case, now, zone), title=title, title_align="left", expand=False))
     out.print(_timeline(entries, zone, {(each["source"], each["event_id"]): each for each in had}))
     if deliveries:
         late = not_applied(entries, had, zone)
@@ -150,6 +152,12 @@ def _header(case: dict[str, Any], now: datetime, zone: ZoneInfo | None) -> Table
         grid.add_row("", f"{behind} more {'event waits' if behind == 1 else 'events wait'} behind it, in order.")
         grid.add_row("", f"After the repair: `subak parked replay {case['id']} --reason ...`; first with --dry-run.")
     return grid
+
+
+def _then(at: Mapping[str, str | None], zone: ZoneInfo | None) -> str:
+    """Which past the page shows, if any."""
+    words = {"as_of": "as the city knew it on", "happened_by": "by what had happened on"}
+    return "".join(f", {words[key]} {moment(text, zone)}" for key, text in at.items() if text)
 
 
 def _moment_of(text: str | None, option: str) -> str | None:

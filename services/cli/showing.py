@@ -15,6 +15,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from schemas.money import money_text
+
 PIPE_COLUMNS = 200
 """Width of a table that no terminal shows: wide enough that nothing is cut."""
 
@@ -78,13 +80,8 @@ def text(names: Mapping[str, str], default: str = "") -> str:
 
 
 def money(amount: Mapping[str, str] | None) -> str:
-    """`IDR 1 250 000.50`: digits in threes, whatever the amount."""
-    if amount is None:
-        return ""
-    whole, point, fraction = amount["amount"].partition(".")
-    sign, digits = ("-", whole[1:]) if whole.startswith("-") else ("", whole)
-    grouped = f"{int(digits):,}".replace(",", " ")
-    return f"{amount['currency']} {sign}{grouped}{point}{fraction}"
+    """`IDR 1,250,000.50`; nothing where there is none."""
+    return money_text(amount) if amount is not None else ""
 
 
 def moment(text: str | None, zone: ZoneInfo | None = None) -> str:

@@ -23,6 +23,7 @@ from bus.city import City
 from bus.city.model import RESERVED_AGENCY_IDS
 from bus.identity import EVERYBODY, Caller
 from schemas.moments import NotAMoment, parse_moment
+from schemas.money import money_text
 from schemas.values import localised
 from services.console import words
 from services.console.callers import caller_in
@@ -130,6 +131,7 @@ class Pages:
             short=lambda id: str(id)[:SHORT_ID],
             event=short_type,
             number=partial(number, language),
+            money=partial(money_text, language=language),
             now=datetime.now(UTC),
             **known,
         )

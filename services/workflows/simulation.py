@@ -21,7 +21,7 @@ from bus.records import Record
 from schemas.envelope import Event
 from schemas.failures import SubakError
 from schemas.types.cases import CaseEscalated
-from services.workflows.definition import Workflow
+from services.workflows.definition import WORKFLOWS, Workflow
 from services.workflows.world import Said, World, data_of
 
 ESCALATED = CaseEscalated.registered.name
@@ -204,7 +204,7 @@ class Simulation:
 def _note(course: Course, type_: str, recipient: str | None) -> None:
     if type_ == ESCALATED:
         course.breaches += 1
-    elif recipient is not None and not type_.startswith("subak.case."):
+    elif recipient not in (None, WORKFLOWS) and not type_.startswith("subak.case."):
         course.sent_to(recipient)
 
 

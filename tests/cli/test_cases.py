@@ -59,7 +59,7 @@ def test_show_tells_what_who_when_and_caused_by_what(casebook: Filled) -> None:
     assert "closed (rated)" in shown
     name = CITY.agencies[HOLDER].name["en"]
     assert f"Forwarded to {name} #1" in shown, "what, and because of which entry"
-    assert "IDR 1 000" in shown
+    assert "IDR 1,000" in shown
     assert "2026-11-24 16:0" in shown, "in the city's own time"
     assert "Asia/Makassar" in shown
     whole = found("case", "show", id)
@@ -208,10 +208,11 @@ def test_a_span_is_told_by_its_two_largest_parts(seconds: float, text: str) -> N
 @pytest.mark.parametrize(
     ("amount", "text"),
     [
-        ("1250000.50", "IDR 1 250 000.50"),
+        ("1250000.50", "IDR 1,250,000.50"),
+        ("228050000.00", "IDR 228,050,000"),
         ("0.1", "IDR 0.1"),
-        ("-1000", "IDR -1 000"),
-        ("999999999999999.9999", "IDR 999 999 999 999 999.9999"),
+        ("-1000", "IDR -1,000"),
+        ("999999999999999.9999", "IDR 999,999,999,999,999.9999"),
     ],
 )
 def test_money_is_shown_exactly(amount: str, text: str) -> None:
@@ -224,6 +225,9 @@ def test_show_tells_a_case_as_it_was(casebook: Filled) -> None:
     then = found("case", "show", longest["id"], "--as-of", whole["timeline"][0]["logged_at"])
     assert 1 <= len(then["timeline"]) < len(whole["timeline"])
     assert then["case"]["state"] != whole["case"]["state"]
+    assert "as the city knew it on 2" in said(
+        "case", "show", longest["id"], "--as-of", whole["timeline"][0]["logged_at"]
+    )
     assert HOLDER in [delay["agency"] for delay in whole["case"]["delays"]]
     assert "working hours" in said("case", "show", longest["id"])
 

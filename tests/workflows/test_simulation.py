@@ -12,12 +12,16 @@ from bench.simulate import log
 from bus.city import City, city_path, load_city
 from bus.records import Record
 from schemas.failures import Misconfigured
+from schemas.identifiers import derived_id
+from schemas.types.requests import RequestSubmitted
+from schemas.values import Point
 from services.cli import simulate as command
 from services.cli.finding import Whereabouts
 from services.workflows.catalogue import WORKFLOWS
 from services.workflows.simulation import Report, Simulation, in_order
 from tests.cli.command import found as answer
 from tests.cli.command import run, said
+from tests.support.in_flight import InFlight
 
 CITY = load_city(city_path("denpasar"))
 REPAIR = WORKFLOWS["repair@2"]
@@ -70,6 +74,21 @@ def test_another_agency_in_the_catalogue_shows_who_would_have_been_asked_and_wha
     assert difference.then.agencies[0] == "public-works"
     assert difference.now.agencies[0] == "transport"
     assert "it would stand in forwarded, and" in difference.why
+
+
+def test_what_a_case_says_to_another_is_said_to_no_agency(tmp_path: Path) -> None:
+    city = InFlight(CITY)
+    spot = Point(type="Point", coordinates=(115.2126, -8.6705))
+    for n in range(2):
+        report = RequestSubmitted(service_code="road-damage", area="51.71.01.1005", location=spot)
+        city.say(CITY.citizens_channel, report, derived_id("simulated", n))
+        city.settle()
+    folder = changed(
+        tmp_path, "services.toml", ('agencies = ["public-works", "road-contractor"]', 'agencies = ["transport"]')
+    )
+    report_ = simulated(in_order([record for log in city.logs for record in log]), load_city(folder))
+    assert [difference.then.agencies for difference in report_.differences] == [["public-works"]] * 2
+    assert [difference.now.agencies for difference in report_.differences] == [["transport"]] * 2
 
 
 def test_cases_that_began_before_the_day_are_left_out() -> None:
