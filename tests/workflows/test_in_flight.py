@@ -325,6 +325,32 @@ def test_who_was_asked_before_and_goes_on_in_this_one_now_does_not_leave_by_refu
     assert city.case(one).followers == (two,)
 
 
+def test_who_was_parted_before_it_was_taken_up_leaves_the_one_that_took_it_up() -> None:
+    city = Neighbours(2)
+    one, two = city.reported(first_alone=True)
+    city.says(RequestMerged(into=two), one)
+    city.arrives(one, two)
+    assert city.case(two).followers == (one,)
+    city.says(RequestSeparated(reason="another"), one)
+    city.arrives(two, one)
+    city.arrives(one, two)
+    assert (city.case(one).state, city.case(one).merging) == ("forwarded", "")
+    assert city.case(two).followers == ()
+
+
+@pytest.mark.parametrize(
+    "word", [RequestRated(score=4), RequestWithdrawn(), RequestReopened(reason="again"), RequestSeparated(reason="no")]
+)
+def test_whoever_goes_its_own_way_says_so_at_once_and_not_only_when_it_is_told_the_next_thing(word: EventData) -> None:
+    city = Neighbours(2)
+    one, two = city.reported()
+    assert city.case(one).followers == (two,)
+    city.says(word, two)
+    city.arrives(two, one)
+    assert city.case(two).state != FOLLOWING
+    assert city.case(one).followers == ()
+
+
 def test_the_first_of_those_left_behind_takes_the_others_up_before_it_has_heard_of_the_end() -> None:
     city = Neighbours(3)
     one, two, three = city.reported()
