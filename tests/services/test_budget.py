@@ -37,7 +37,7 @@ from schemas.types.contracting import (
 )
 from schemas.types.proposals import ProposalDropped, ProposalMerged, ProposalRejected
 from schemas.values import NonNegativeMoney
-from services.workflows.budget import BudgetCase
+from services.workflows.budget import REMIND_AFTER, BudgetCase
 from services.workflows.definition import CLOSED
 from services.workflows.messages import message_in
 from services.workflows.money import REFERENCES_MAX
@@ -138,6 +138,18 @@ def test_a_transfer_moves_money_and_ceiling_and_a_refused_one_comes_back() -> No
     ]
     found.told(FINANCE, transfer(300, "T-2", NOBODY), LINE)
     assert (found.case(LINE).ceiling, found.case(LINE).appropriation) == ("700", "500")
+
+
+def test_the_line_of_a_year_that_is_over_is_reminded_of_after_a_time_and_not_at_once() -> None:
+    found = Musrenbang()
+    past = BudgetCeilingSet(
+        budget_line="1.03", name="Drainase", fiscal_year=2020, amount=idr(100), agency=WORKS, area="51.71"
+    )
+    found.told(FINANCE, past, LINE)
+    found.wait(timedelta(days=1))
+    assert found.sent(CaseEscalated) == []
+    found.wait(REMIND_AFTER)
+    assert len(found.sent(CaseEscalated)) == 1
 
 
 def test_a_line_closes_when_no_proposal_holds_money_of_it() -> None:

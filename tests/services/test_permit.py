@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bus.city import load_city
+from bus.city import City, load_city
 from bus.city.load import city_path
 from schemas.registry import EventData
 from schemas.types.cases import CaseEscalated
@@ -193,6 +193,24 @@ def test_a_withdrawal_is_told_to_those_who_were_consulted(matter: Matter) -> Non
     assert end(matter)[0] == "withdrawn"
 
 
+def test_a_withdrawal_is_told_to_whoever_was_asked_in_place_of_the_silent(matter: Matter) -> None:
+    consulting(matter).wait(timedelta(days=11))
+    assert matter.case().standing_in.keys() == {ABOVE}
+    matter.say(CHANNEL, PermitWithdrawn())
+    event, _ = matter.sent(PermitClosed)[0]
+    assert ABOVE in (event.parties or "").split(",")
+
+
+def test_an_office_that_would_be_consulted_too_is_not_asked_what_it_thinks_itself() -> None:
+    kind = KIND.model_copy(update={"consulted": (OFFICE, *CONSULTED)})
+    fields = {name: getattr(CITY, name) for name in City.model_fields if name != "permits"}
+    matter = Matter(City(**fields, permits={**CITY.permits, "building-permit": kind}))
+    matter.say(CHANNEL, APPLICATION)
+    consulting(matter)
+    assert [event.recipient for event, _ in matter.sent(ConsultationRequested)] == list(CONSULTED)
+    assert matter.case().waiting_for == CONSULTED
+
+
 @pytest.mark.parametrize(
     ("agency", "data", "code"),
     [
@@ -220,8 +238,9 @@ def test_a_second_grant_and_a_permit_that_has_ended_already_are_refused(matter: 
     deciding(matter).say(OFFICE, GRANTED)
     matter.say(OFFICE, GRANTED)
     assert matter.refusals()[-1].reasons[0].code == "wrong_state"
-    matter.say(OFFICE, issue(matter, days=-1))
-    assert matter.refusals()[-1].reasons[0].code == "ended_already"
+    for days in (-1, 0):
+        matter.say(OFFICE, issue(matter, days=days))
+        assert matter.refusals()[-1].reasons[0].code == "ended_already"
 
 
 @pytest.mark.parametrize(

@@ -228,6 +228,22 @@ def test_a_merge_into_what_cannot_take_it_is_off_and_somebody_is_asked_again(rou
     assert round_.case(PROPOSAL).asked == (WARD,)
 
 
+def test_each_step_counts_its_own_reminders(round_: Musrenbang) -> None:
+    round_.submitted().wait(timedelta(days=60))
+    assert round_.sent(CaseEscalated)[-1].step > 1
+    before = len(round_.sent(CaseEscalated))
+    round_.told(WARD, ProposalEndorsed())
+    round_.wait(timedelta(days=60))
+    assert round_.sent(CaseEscalated)[before].step == 1
+
+
+def test_a_merge_that_is_off_at_the_top_lets_the_keeper_of_the_money_be_asked_again(round_: Musrenbang) -> None:
+    round_.line().prioritised().told(PLANNING, ProposalMerged(into=LINE, reason="Sama."))
+    assert state(round_) == "awaiting_budget"
+    assert round_.sent(DecisionRequested)[-1].agency == FINANCE
+    assert round_.case(PROPOSAL).asked == (FINANCE,)
+
+
 def test_two_proposals_merged_into_each_other_do_not_both_vanish(round_: Musrenbang) -> None:
     round_.submitted(OTHER).submitted()
     round_.say(WARD, ProposalMerged(into=OTHER, reason="Sama."), PROPOSAL)

@@ -42,6 +42,7 @@ from schemas.types.proposals import (
 )
 from schemas.types.requests import (
     RequestAcknowledged,
+    RequestAssigned,
     RequestClosed,
     RequestMerged,
     RequestRated,
@@ -351,6 +352,37 @@ def test_whoever_goes_its_own_way_says_so_at_once_and_not_only_when_it_is_told_t
     assert city.case(one).followers == ()
 
 
+def test_whoever_goes_on_in_one_that_goes_on_in_another_hears_what_becomes_of_that() -> None:
+    city = Neighbours(3)
+    one, two, three = city.reported(first_alone=True)
+    city.says(RequestMerged(into=two), three)
+    city.arrives(three, two)
+    city.arrives(two, three)
+    city.says(RequestMerged(into=one), two)
+    city.arrives(two, one)
+    city.arrives(one, two)
+    assert [(city.case(id).state, city.case(id).into) for id in (three, two)] == [(FOLLOWING, two), (FOLLOWING, one)]
+    city.say(FIRST, RequestAcknowledged(), one)
+    city.takes(one)
+    city.arrives(one, two)
+    city.arrives(two, three)
+    assert three in [event.subject for event, _ in said(city, RequestAssigned)]
+
+
+def test_who_is_done_takes_nobody_up() -> None:
+    city = Neighbours(2)
+    one, two = city.reported(first_alone=True)
+    for agency, data in SAID[:5]:
+        city.say(agency, data, one)
+        city.takes(one)
+    assert city.case(one).state == "resolved"
+    city.says(RequestMerged(into=one), two)
+    city.arrives(two, one)
+    city.arrives(one, two)
+    assert city.case(one).followers == ()
+    assert (city.case(two).state, city.case(two).merging) == ("forwarded", "")
+
+
 def test_the_first_of_those_left_behind_takes_the_others_up_before_it_has_heard_of_the_end() -> None:
     city = Neighbours(3)
     one, two, three = city.reported()
@@ -412,3 +444,51 @@ def test_a_proposal_does_not_end_in_one_that_answers_after_another_was_named() -
     city.settle()
     assert (city.case(two).absorbed, city.case(three).absorbed) == ((), (one,))
     assert three in next(data.reason for _, data in said(city, ProposalClosed))
+
+
+def proposed(city: Neighbours) -> list[str]:
+    """A proposal in each partition."""
+    for id in city.ids:
+        city.say(WARD, ProposalSubmitted(title="Saluran", service_code="drain", area=AREA), id)
+    city.settle()
+    return city.ids
+
+
+def merges(city: Neighbours, one: str, into: str) -> None:
+    """The office says that one proposal goes on in another."""
+    city.say(PLANNING, ProposalMerged(into=into, reason="Sama."), one)
+    city.takes(one)
+
+
+def gives_up(city: Neighbours, one: str) -> None:
+    """The other has not answered in time."""
+    city.now = moment_of(city.case(one).timers["answer"])
+    number = city.number_of(one)
+    city._commit(number, city.logics[number].decide_due(city.now))
+    city.takes(one)
+
+
+def test_a_proposal_that_asks_twice_is_taken_up_once() -> None:
+    city = Neighbours(2)
+    one, two = proposed(city)
+    merges(city, one, two)
+    city.arrives(one, two)
+    gives_up(city, one)
+    assert city.case(one).state == "submitted"
+    merges(city, one, two)
+    city.arrives(one, two)
+    assert city.case(two).absorbed == (one,)
+
+
+def test_a_proposal_that_is_itself_to_go_on_in_another_forgets_who_did_not_come() -> None:
+    city = Neighbours(3)
+    one, two, three = proposed(city)
+    merges(city, one, two)
+    city.arrives(one, two)
+    gives_up(city, one)
+    merges(city, one, three)
+    merges(city, two, three)
+    assert city.case(two).absorbed == (one,)
+    city.arrives(two, one)
+    city.arrives(one, two)
+    assert (city.case(two).state, city.case(two).absorbed) == (MERGING, ())
