@@ -241,6 +241,7 @@ def test_a_second_grant_and_a_permit_that_has_ended_already_are_refused(matter: 
     for days in (-1, 0):
         matter.say(OFFICE, issue(matter, days=days))
         assert matter.refusals()[-1].reasons[0].code == "ended_already"
+        assert matter.state() == "granted"
 
 
 @pytest.mark.parametrize(

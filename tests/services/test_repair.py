@@ -46,6 +46,7 @@ from schemas.types.workorders import (
 )
 from schemas.values import Attachment, Money, Point
 from services.workflows.definition import CLOSED
+from services.workflows.repair.steps import ORDERS_MAX
 from tests.support.matter import Matter
 
 CITY = load_city(city_path("denpasar"))
@@ -235,6 +236,19 @@ def test_a_resolved_request_that_nobody_rates_closes_by_itself(matter: Matter) -
 def test_a_defect_orders_the_work_again(matter: Matter) -> None:
     completed(matter).say(WARD, WorkOrderDefectFound(description="It sinks again."))
     assert (matter.said(WorkOrderIssued).attempt, matter.said(WorkOrderIssued).description) == (2, "It sinks again.")
+
+
+def test_work_that_is_never_good_is_ordered_a_bounded_number_of_times_and_then_a_person_must_decide(
+    matter: Matter,
+) -> None:
+    completed(matter)
+    for _ in range(ORDERS_MAX):
+        matter.say(WARD, WorkOrderDefectFound(description="It sinks again."))
+        for data in (WorkOrderAccepted(), WorkOrderStarted(), WorkOrderCompleted()):
+            if matter.state() != CLOSED:
+                matter.say(FIRST, data)
+    assert [data.attempt for _, data in matter.sent(WorkOrderIssued)] == list(range(1, ORDERS_MAX + 1))
+    assert (matter.state(), matter.said(RequestClosed).outcome) == (CLOSED, "unserviceable")
 
 
 def test_a_reopened_request_is_worked_on_again(matter: Matter) -> None:

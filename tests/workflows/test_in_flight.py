@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -27,6 +27,22 @@ from schemas.types.merging import (
     RequestAbsorbed,
     RequestMergeRequested,
     RequestSeparated,
+)
+from schemas.types.permits import (
+    EvidenceGiven,
+    EvidenceRequested,
+    EvidenceSupplied,
+    EvidenceWanted,
+    OpinionGiven,
+    PermitAccepted,
+    PermitApplied,
+    PermitClosed,
+    PermitDecided,
+    PermitIssued,
+    PermitReinstated,
+    PermitRevoked,
+    PermitSuspended,
+    PermitWithdrawn,
 )
 from schemas.types.proposals import (
     ProposalAbsorbed,
@@ -68,6 +84,12 @@ CITIZENS, AREA, SERVICE = CITY.citizens_channel, "51.71.01.1005", "road-damage"
 FIRST = CITY.candidates(SERVICE, AREA)[0]
 WARD = CITY.inspector_of(AREA)
 HERE = (115.2126, -8.6705)
+
+TIMER_OF = {
+    "checking": "answer", "awaiting_evidence": "supply", "consulting": "consult", "deciding": "answer",
+    "granted": "answer", "issued": "expire", "suspended": "expire",
+}  # fmt: skip
+"""What ends each state of a permit, if nobody does."""
 
 MOVES = st.lists(st.integers(0, CHOICES - 1), max_size=5)
 """What happens between two acts."""
@@ -246,6 +268,55 @@ def test_whatever_is_on_its_way_a_proposal_goes_on_in_the_one_that_took_it_up_an
         while (id := into.get(id, "")) and id not in seen:
             seen.append(id)
         assert id not in seen, "they ended in each other"
+
+
+# -- permits, whose timers and answers cross
+
+PERMIT = CITY.permits["event-permit"]
+GOOD = OpinionGiven(opinion="favourable", reason="Baik.")
+EXAMINING = (
+    (PERMIT.office, PermitAccepted()), (PERMIT.office, PermitDecided(decision="granted", reason="Baik.")),
+    (PERMIT.office, PermitDecided(decision="refused", reason="Tidak.")),
+    (PERMIT.office, EvidenceRequested(evidence=(EvidenceWanted(code="D-1", name="Denah"),), reason="Belum ada.")),
+    (CITIZENS, EvidenceSupplied(evidence=(EvidenceGiven(code="D-1", document_url="https://files.example.org/d.pdf"),))),
+    (PERMIT.office, PermitSuspended(reason="Diperiksa.")), (PERMIT.office, PermitReinstated(reason="Baik.")),
+    (PERMIT.office, PermitRevoked(reason="Dicabut.")), (CITIZENS, PermitWithdrawn()),
+    *((agency, GOOD) for agency in (*PERMIT.consulted, "city-secretariat")),
+)  # fmt: skip
+ISSUED = (PERMIT.office, PermitIssued(permit_id="IK-1", valid_until=datetime.fromisoformat("2027-01-15T00:00:00Z")))
+STRAIGHT = (EXAMINING[0], *((agency, GOOD) for agency in PERMIT.consulted), EXAMINING[1], ISSUED)
+"""From the application to the permit."""
+
+
+@settings(slow, max_examples=100)
+@given(
+    st.sampled_from((0, 1, len(STRAIGHT) - 1, len(STRAIGHT))),
+    st.lists(st.tuples(st.integers(0, 1), st.integers(0, len(EXAMINING)), MOVES), min_size=4, max_size=25),
+)
+def test_whatever_is_on_its_way_a_permit_ends_once_and_somebody_or_a_deadline_moves_it(
+    steps: int,
+    run: list[tuple[int, int, list[int]]],
+) -> None:
+    city = InFlight(CITY)
+    ids = [derived_id("permits", number) for number in range(2)]
+    for id in ids:
+        city.say(CITIZENS, PermitApplied(service_code="event-permit", area=AREA, title="Pawai"), id)
+    for agency, data in STRAIGHT[:steps]:
+        city.say(agency, data, ids[0])
+    city.settle()
+    for which, what, moves in run:
+        city.say(*(*EXAMINING, ISSUED)[what], ids[which])
+        for move in moves:
+            city.go_on(move)
+            holds(city, ids)
+    city.settle()
+    holds(city, ids)
+    ended_once(city, ids, PermitClosed)
+    for case in map(city.case, ids):
+        if case.state != CLOSED:
+            assert any(due > 0 for due in case.timers.values()), (case.state, case.timers)
+            assert bool(case.waiting_for) == (case.state == "consulting")
+            assert set(case.timers) == {TIMER_OF[case.state]}, "a timer of another state still runs"
 
 
 # -- one by one
