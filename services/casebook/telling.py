@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bus.history import HISTORY, OUTCOME
-from schemas.registry import EventData
+from schemas.registry import EventData, registry
 from schemas.types import (
     ApprovalExpired,
     ApprovalGranted,
@@ -63,9 +63,9 @@ _openers: dict[str, tuple[str, str | None]] = {}
 def opens(entry: Entry, content: Content) -> Case | None:
     """The case that this event begins, or None where it begins none."""
     opener = _openers.get(entry.type)
-    if opener is None:
+    if opener is None and not (entry.type in registry and registry.get(entry.type).opens_case):
         return None
-    state, title = opener
+    state, title = opener or (SUBMITTED, "title")  # a kind that nothing is known of is shown with its timeline
     case = Case(
         id=entry.case_id,
         kind=entry.type.split(".")[1],

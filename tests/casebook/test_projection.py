@@ -22,6 +22,7 @@ from schemas.failures import Reason
 from schemas.registry import EventData
 from schemas.types.acts import ReplayRequested
 from schemas.types.approvals import ApprovalGranted, ApprovalRefused, ApprovalSentBack
+from schemas.types.permits import PermitApplied
 from schemas.types.requests import (
     RequestAcknowledged,
     RequestCommented,
@@ -42,6 +43,7 @@ from schemas.types.workorders import (
     WorkOrderSuspended,
 )
 from schemas.values import Money
+from services.casebook import telling
 from services.casebook.database import writer_engine
 from services.casebook.entry import entry_of
 from services.casebook.projection import apply
@@ -283,6 +285,19 @@ def test_a_type_that_is_not_known_is_a_line_of_the_timeline_and_no_more(writing:
     last = line(writing, logbook)[-1]
     assert (last["type"], last["data"]) == ("subak.request.blessed.v1", None)
     assert "no such type" in last["withheld"]
+
+
+def test_a_case_of_a_kind_that_the_casebook_was_told_nothing_of_is_shown_with_its_timeline(
+    writing: Engine, logbook: Logbook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(telling._openers, PermitApplied.registered.name)
+    monkeypatch.setattr(telling, "_tellers", {})
+    logbook.say(CITIZENS, PermitApplied(service_code="building-permit", area=AREA, title="A wall"), case=1)
+    fill(writing, logbook)
+    found = case(writing, logbook)
+    assert (found["kind"], found["title"], found["state"]) == ("permit", "A wall", "submitted")
+    assert found["holder"] == CITIZENS
+    assert line(writing, logbook)[0]["type"] == PermitApplied.registered.name
 
 
 @pytest.mark.parametrize(
