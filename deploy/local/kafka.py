@@ -23,6 +23,7 @@ from typing import Self
 
 import psutil
 
+from bus.kafka import KafkaSettings
 from bus.kafka.security import Security
 from deploy.local.broker_settings import (
     HEAP_MEBIBYTES_MAX_OF_SEVERAL,
@@ -39,7 +40,7 @@ from deploy.local.kinds import forget_kinds, remembered_ports, require_the_same_
 from deploy.local.ownership import HomeLock
 from deploy.local.ports import HOST, free_ports, holder_of, is_free
 from deploy.local.secured import LOG_OPTIONS, SecuredHome
-from deploy.local.waiting import wait_until_answers
+from deploy.local.waiting import wait_until_answers, wait_until_known
 from schemas.failures import Misconfigured, Retryable
 
 _START_SECONDS_MAX, _START_SECONDS_MAX_OF_SEVERAL = 60.0, 180.0
@@ -229,6 +230,10 @@ class LocalKafka:
             context = None if self.secured is None else self.secured.administrator.ssl_context()
             if not wait_until_answers(child, port, seconds=timeout_seconds, tls=context):
                 raise _did_not_start(child, self.log)
+            if self.secured is not None and self.seat is None:
+                known = KafkaSettings(bootstrap_servers=f"{HOST}:{port}", security=self.secured.administrator)
+                if not wait_until_known(child, known, seconds=timeout_seconds):
+                    raise _did_not_start(child, self.log)
             self._child = child
         (self.home / "ports.json").write_text(json.dumps(self._ports), encoding="ascii")
 

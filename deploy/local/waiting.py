@@ -1,12 +1,16 @@
-"""Whether a broker serves: our own process listens on the port, and what answers there speaks Kafka's protocol."""
+"""Whether a broker serves: our own process listens on the port, it speaks Kafka's protocol there, and it knows us."""
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import struct
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+from bus.kafka import KafkaSettings
+from bus.kafka.refusal import why_refused
 from deploy.local.children import Child
 from deploy.local.ports import HOST, listens
 
@@ -20,6 +24,21 @@ def wait_until_answers(broker: Child, port: int, *, seconds: float, tls: ssl.SSL
         if listens(broker.pid, port) and answers(port, tls):
             return True
         time.sleep(_POLL_SECONDS)
+    return False
+
+
+def wait_until_known(broker: Child, administrator: KafkaSettings, *, seconds: float) -> bool:
+    """Wait until the broker takes its administrator. False where it ended or the time is up.
+
+    Kafka answers ApiVersions on a SASL listener before it has read its users back: for a moment after each start it
+    says of every password that it is wrong.
+    """
+    deadline = time.monotonic() + seconds
+    with ThreadPoolExecutor(1) as apart:  # whoever starts a broker may have a loop of its own
+        while time.monotonic() < deadline and broker.poll() is None:
+            if apart.submit(asyncio.run, why_refused(administrator)).result() is None:
+                return True
+            time.sleep(_POLL_SECONDS)
     return False
 
 
