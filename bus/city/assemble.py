@@ -12,14 +12,16 @@ from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
-from bus.city.assemble_steps import UNKNOWN_TARGET, nearby_of, permits_of, proposals_of, target_of
+from bus.city.assemble_steps import UNKNOWN_TARGET, nearby_of, permits_of, proposals_of, quotas_of, target_of
 from bus.city.calendar import Within
 from bus.city.directory import City
 from bus.city.files import (
+    OPTIONAL_CITY_KEYS,
     AgencyEntry,
     AgencyForEachEntry,
     CityEntry,
     MoneyEntry,
+    QuotasEntry,
     ReadingEntry,
     RoleEntry,
     ServiceEntry,
@@ -92,9 +94,7 @@ class Draft:
             areas=(settings.area or "",),
             publishes=OPERATIONS_TYPES,
         )
-        values = settings.model_dump(
-            exclude={"area_separator", "bounds", "calendar", "level", "languages", "nearby", "permit", "proposals"}
-        )
+        values = settings.model_dump(exclude={"bounds", "level", "languages", *OPTIONAL_CITY_KEYS})
         return City(
             **values,
             languages=tuple(settings.languages or ()),
@@ -171,7 +171,7 @@ def _add_agencies(draft: Draft, problems: Problems) -> None:
         draft.agency_ids.add(entry.id)
         draft.origins[entry.id] = key
         draft.roles[entry.id] = entry.roles
-        draft.agencies[entry.id] = _agency(entry, mine, whole_city, key, problems)
+        draft.agencies[entry.id] = _agency(entry, mine, whole_city, draft.settings.quotas, key, problems)
 
 
 def _spread(rule: AgencyForEachEntry, draft: Draft, problems: Problems) -> Iterable[AgencyEntry]:
@@ -209,7 +209,14 @@ def _fill(template: str, values: dict[str, str], key: str, problems: Problems) -
     return _placeholder.sub(fill, template)
 
 
-def _agency(entry: AgencyEntry, roles: list[RoleEntry], whole_city: list[str], key: str, problems: Problems) -> Agency:
+def _agency(
+    entry: AgencyEntry,
+    roles: list[RoleEntry],
+    whole_city: list[str],
+    quotas: QuotasEntry | None,
+    key: str,
+    problems: Problems,
+) -> Agency:
     sources: list[tuple[str, AgencyEntry | RoleEntry]] = [(key, entry)]
     sources += [(f'role "{role.id}"', role) for role in roles]
     return Agency(
@@ -232,6 +239,7 @@ def _agency(entry: AgencyEntry, roles: list[RoleEntry], whole_city: list[str], k
             for number, one in enumerate(source.personal)
         ),
         approval_threshold=_money(entry.approval_threshold, f"{key}.approval_threshold", problems),
+        quotas=quotas_of(quotas, entry.quotas),
     )
 
 

@@ -1,12 +1,12 @@
-"""What the files say of time, and what city.toml says of proposals and permits: each of their steps with its time."""
+"""What the files say of time and quotas, and what city.toml says of proposals and permits: each step with its time."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 
 from bus.city.calendar import Within, WorkingTime, parse_within
-from bus.city.files import CityEntry
-from bus.city.model import PERMIT_STEPS, PROPOSAL_STEPS, Nearby, Permit, Proposals
+from bus.city.files import CityEntry, QuotasEntry
+from bus.city.model import PERMIT_STEPS, PROPOSAL_STEPS, Nearby, Permit, Proposals, Quotas
 from bus.city.problems import Problems, nearest
 from bus.city.read import CITY
 
@@ -31,6 +31,12 @@ def nearby_of(settings: CityEntry) -> Nearby | None:
     values = entry.model_dump(exclude={"same_matter_services", "clash_services"})
     services = (tuple(entry.same_matter_services), tuple(entry.clash_services))
     return Nearby(**values, same_matter_services=services[0], clash_services=services[1])
+
+
+def quotas_of(*entries: QuotasEntry | None) -> Quotas:
+    """What an agency may take of the cluster: what is said last counts, and the default where nothing is said."""
+    said = [entry.model_dump(exclude_none=True) for entry in entries if entry is not None]
+    return Quotas(**{name: value for one in said for name, value in one.items()})
 
 
 def permits_of(settings: CityEntry, problems: Problems) -> dict[str, Permit]:

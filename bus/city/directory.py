@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from bus.city.calendar import Calendar, CalendarRules
 from bus.city.lookups import Lookups
-from bus.city.model import PERSONAL, Agency, Area, Bounds, Level, Nearby, Permit, Proposals, Service
+from bus.city.model import PERSONAL, Agency, Area, Bounds, Level, Nearby, Permit, Proposals, Quotas, Service
 from bus.city.problems import nearest
 from bus.topics import CITY_TOPICS, in_topic, out_topic
 from schemas.failures import Misconfigured, Reason
@@ -146,6 +146,10 @@ class City(Strict):
     def topics(self) -> tuple[str, ...]:
         """All topics of this city's bus: the city's own, then each agency's two."""
         return (*CITY_TOPICS, *(topic(id) for id in sorted(self.agencies) for topic in (out_topic, in_topic)))
+
+    def quotas(self) -> dict[str, Quotas]:
+        """What each agency may take of the cluster."""
+        return {id: agency.quotas for id, agency in self.agencies.items()}
 
     def area_at(self, longitude: float, latitude: float) -> str:
         """The area to file a point under: the one with the nearest centroid; the city's own where no area has one.

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from bus.city.calendar_files import CalendarEntry
-from bus.city.model import Relation
+from bus.city.model import CONSUMER_BYTE_RATE_MIN, PRODUCER_BYTE_RATE_MIN, Relation
 from schemas.strict import Strict
 from schemas.values import LocalisedText
 
@@ -63,6 +63,14 @@ class NearbyEntry(Strict):
     clash_services: list[str] = []
 
 
+class QuotasEntry(Strict):
+    """`[quotas]` in city.toml, for each agency, and `quotas` of an agency; what is left out has its default."""
+
+    producer_byte_rate: int | None = Field(default=None, ge=PRODUCER_BYTE_RATE_MIN)
+    consumer_byte_rate: int | None = Field(default=None, ge=CONSUMER_BYTE_RATE_MIN)
+    request_percentage: float | None = Field(default=None, ge=10)
+
+
 class CityEntry(Strict):
     """city.toml. All keys may be missing here, so that one slip does not hide the rest; the checks ask for them."""
 
@@ -86,9 +94,10 @@ class CityEntry(Strict):
     permit: list[PermitEntry] | None = None
     calendar: CalendarEntry | None = None
     """Working days and hours; without it all time counts."""
+    quotas: QuotasEntry | None = None
 
 
-OPTIONAL_CITY_KEYS = frozenset({"area_separator", "calendar", "nearby", "permit", "proposals"})
+OPTIONAL_CITY_KEYS = frozenset({"area_separator", "calendar", "nearby", "permit", "proposals", "quotas"})
 
 
 class SubscriptionEntry(Strict):
@@ -144,6 +153,7 @@ class AgencyEntry(Strict):
     entitlements: list[str] = []
     personal: list[ReadingEntry] = []
     approval_threshold: MoneyEntry | None = None
+    quotas: QuotasEntry | None = None
 
 
 class AgencyForEachEntry(Strict):
@@ -163,6 +173,7 @@ class AgencyForEachEntry(Strict):
     entitlements: list[str] = []
     personal: list[ReadingEntry] = []
     approval_threshold: MoneyEntry | None = None
+    quotas: QuotasEntry | None = None
 
 
 class AgenciesFile(Strict):

@@ -128,6 +128,26 @@ class Reading(Strict):
         )
 
 
+PRODUCER_BYTE_RATE_MIN = 1024 * 1024
+"""Below this a full batch of a relay would be held back for longer than one of its requests may take."""
+
+CONSUMER_BYTE_RATE_MIN = 1024 * 1024
+
+
+class Quotas(Strict):
+    """How much an agency's user may take of each broker, under Kafka's own names. Who takes more is slowed down.
+
+    The values here are what an agency has for which the city's files say nothing.
+    """
+
+    producer_byte_rate: int = 2 * 1024 * 1024
+    """Bytes a second that it may send, as they travel: compressed."""
+    consumer_byte_rate: int = 4 * 1024 * 1024
+    """Bytes a second that it may fetch."""
+    request_percentage: float = 100.0
+    """Time of the broker's threads: 100 is all of one thread."""
+
+
 class Agency(Strict):
     """One agency: where it acts, what it may say, what it hears."""
 
@@ -146,6 +166,8 @@ class Agency(Strict):
     """Personal fields that it may read, where it is not entitled to all of them."""
     approval_threshold: Money | None = None
     """An estimate above this needs the approver's consent. None: no estimate does."""
+    quotas: Quotas = Quotas()
+    """What its user may take of the cluster."""
 
     def publishes_type(self, event_type: str) -> bool:
         """Whether one of its patterns covers the type."""

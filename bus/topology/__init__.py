@@ -2,14 +2,16 @@
 
 from bus.topology.difference import Change, Plan, difference
 from bus.topology.identities import IDENTITIES_OF_SERVICES, Standing, standing_of, user_of
-from bus.topology.model import Found, Grant, Shape, Topic, Topology
+from bus.topology.model import EVERY, Found, Grant, Limited, Shape, Topic, Topology
 from bus.topology.wanted import wanted
 
 __all__ = [
+    "EVERY",
     "IDENTITIES_OF_SERVICES",
     "Change",
     "Found",
     "Grant",
+    "Limited",
     "Plan",
     "Shape",
     "Standing",

@@ -1,23 +1,26 @@
 """What must be done to a cluster so that it becomes what a city asks for.
 
-Only what bears a name of the bus is ever changed: its topics, its identities' users and their grants. A change that
-loses events is marked with the flag that an operator must give for it, by name. What cannot be done to a living bus
-(another number of partitions moves every case) is a problem in words and never a change.
+Only what bears a name of the bus is ever changed: its topics, its identities' users, their grants and their quotas. A
+change that loses events is marked with the flag that an operator must give for it, by name. What cannot be done to a
+living bus (another number of partitions moves every case) is a problem in words and never a change.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from bus.topics import CITY_TOPICS
 from bus.topology.identities import denials, parted
-from bus.topology.model import Found, Grant, Topic, Topology
+from bus.topology.model import EVERY, Found, Grant, Topic, Topology
 
-What = Literal["topic", "setting", "user", "grant"]
+What = Literal["topic", "setting", "user", "grant", "quota"]
 Act = Literal["create", "alter", "delete"]
+
+CLIENT_ID = "subak"
+"""How the client ids of the bus's processes begin, unless its settings say otherwise."""
 
 _ours = re.compile(r"agency-[a-z0-9-]+-(?:in|out)")
 
@@ -36,6 +39,8 @@ class Change:
     grant: Grant | None = None
     key: str = ""
     """For a setting: which, of the topic `name`."""
+    quotas: Mapping[str, float | None] = field(default_factory=dict)
+    """For the quotas of the user `name`: those that change, and what each becomes; None: it goes."""
     flag: str = ""
     """The flag without which this is not done: it loses what the topic holds."""
 
@@ -64,7 +69,7 @@ class Plan:
         return replace(self, changes=tuple(c for c in self.changes if not (c.flag and c.name in names)))
 
     def only(self, identity: str) -> Plan:
-        """The part that concerns one identity's users and grants."""
+        """The part that concerns one identity's users, grants and quotas."""
         return Plan(changes=tuple(change for change in self.changes if _identity(change) == identity))
 
 
@@ -93,7 +98,8 @@ def difference(wanted: Topology, found: Found) -> Plan:
     changes += [Change(act="create", what="user", name=user) for user in sorted(wanted.users - found.users)]
     gone = sorted(user for user in found.users - wanted.users if parted(user))
     changes += [Change(act="delete", what="user", name=user) for user in gone]
-    notes: list[str] = []
+    changes += _quotas(wanted, found)
+    notes: list[str] = [*_quotas_of_others(found)]
     if found.authorizes:
         changes += _grants(wanted.grants, found.grants)
         notes += _notes(wanted, found.grants)
@@ -152,6 +158,48 @@ def _grants(wanted: Collection[Grant], found: Collection[Grant]) -> Iterable[Cha
             yield Change(act="delete", what="grant", name=grant.words, grant=grant)
 
 
+def _quotas(wanted: Topology, found: Found) -> Iterable[Change]:
+    """What differs, for each user of ours: one without wanted quotas, such as a process of the bus, has none."""
+    there = {
+        limited.user: values
+        for limited, values in found.quotas.items()
+        if limited.user is not None and limited.client is None and parted(limited.user)
+    }
+    for user in sorted(wanted.quotas.keys() | there.keys()):
+        before, after = there.get(user, {}), wanted.quotas.get(user, {})
+        changed = sorted(key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+        if changed:
+            yield Change(
+                act="create" if not before else "alter" if after else "delete",
+                what="quota",
+                name=user,
+                before=_limits({key: before[key] for key in changed if key in before}),
+                after=_limits({key: after[key] for key in changed if key in after}),
+                quotas={key: after.get(key) for key in changed},
+            )
+
+
+def _quotas_of_others(found: Found) -> Iterable[str]:
+    """Quotas that no directory gave, and that hold for the bus all the same."""
+    for limited, values in sorted(found.quotas.items(), key=str):
+        user, client = limited
+        if user is not None and parted(user) and client is not None:
+            yield (
+                f"{user} has quotas of its own with the client id {client} ({_limits(values)}), which no directory "
+                "gave: they are left, and count in place of the city's."
+            )
+        elif user == EVERY or (user is None and (client or "").startswith((EVERY, CLIENT_ID))):
+            who = "users" if user == EVERY else f"the client id {client}"
+            yield (
+                f"the cluster has quotas for {who} ({_limits(values)}), which no directory gave: they are left, and "
+                "slow down the bus's own processes too, which have none of their own."
+            )
+
+
+def _limits(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{key}={value:.15g}" for key, value in sorted(values.items()))
+
+
 def _notes(wanted: Topology, grants: Collection[Grant]) -> Iterable[str]:
     """Suspensions, and grants of others that reach into the bus."""
     for grant in sorted(grants):
@@ -175,16 +223,16 @@ def _described(topic: Topic) -> str:
 
 
 def _identity(change: Change) -> str:
-    user = change.grant.user if change.grant is not None else change.name if change.what == "user" else ""
+    user = change.grant.user if change.grant is not None else change.name if change.what in ("user", "quota") else ""
     known = parted(user)
     return known[0] if known else ""
 
 
 def _order(change: Change) -> tuple[int, str, str]:
     if change.grant is not None and not change.grant.allow:
-        step = 0 if change.act == "create" else 5
+        step = 0 if change.act == "create" else 6
     else:
-        steps = {"topic": 1, "grant": 2, "user": 3, "setting": 4}
-        taken_away = {"user": 6, "grant": 7, "topic": 8}
-        step = taken_away.get(change.what, 9) if change.act == "delete" else steps[change.what]
+        steps = {"topic": 1, "grant": 2, "quota": 3, "user": 4, "setting": 5}
+        taken_away = {"user": 7, "grant": 8, "quota": 9, "topic": 10}
+        step = taken_away.get(change.what, 11) if change.act == "delete" else steps[change.what]
     return step, change.name, change.key

@@ -1,4 +1,4 @@
-"""The topology of a bus as values: topics with their settings, users, and what each may do."""
+"""The topology of a bus as values: topics with their settings, users, what each may do and how much."""
 
 from __future__ import annotations
 
@@ -48,6 +48,17 @@ class Shape:
     min_insync_replicas: int
 
 
+EVERY = "<default>"
+"""How Kafka's tools write "all who have no quota of their own"."""
+
+
+class Limited(NamedTuple):
+    """Whom a quota limits: a user, a client id, or a user with one client id; `<default>`: all others."""
+
+    user: str | None
+    client: str | None = None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Topology:
     """All that a bus needs of a cluster."""
@@ -55,14 +66,17 @@ class Topology:
     topics: Mapping[str, Topic]
     users: frozenset[str]
     grants: frozenset[Grant]
+    quotas: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    """User → quota → value, by Kafka's names. Who is not here has none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What a cluster has of it: topics with Subak's kind of name, and all users and grants."""
+    """What a cluster has of it: topics with Subak's kind of name, and all users, grants and quotas."""
 
     topics: Mapping[str, Topic] = field(default_factory=dict)
     users: frozenset[str] = frozenset()
     grants: frozenset[Grant] = frozenset()
+    quotas: Mapping[Limited, Mapping[str, float]] = field(default_factory=dict)
     authorizes: bool = True
     """Whether it has an authorizer at all: without one everybody may do everything, and there are no grants."""

@@ -1,15 +1,17 @@
-"""What a city's directory asks of the cluster: the bus's topics, a user for each identity, and what each may do.
+"""What a city's directory asks of the cluster: topics, a user for each identity, what each may do and how much.
 
 An agency writes its own out topic, reads its own in topic, and has its own groups and transactional id: nothing more.
 Each process of the bus has what its code does and no more. Names are whole, never beginnings, where an agency's name is
-in them: `works` must not be given what belongs to `works-inspectorate`.
+in them: `works` must not be given what belongs to `works-inspectorate`. Agencies have quotas, so that none of them can
+take the cluster from the others; the bus's own processes, on which all wait, have none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 
-from bus.city.model import OPERATIONS
+from bus.city.model import OPERATIONS, Quotas
 from bus.kafka.topic_settings import topic_settings
 from bus.topics import (
     CASES,
@@ -30,8 +32,10 @@ _Right = tuple[str, str, str, bool]
 """Operation, kind, name, whether the name is a beginning."""
 
 
-def wanted(agencies: Iterable[str], shape: Shape, standing: Standing) -> Topology:
-    """The topology of the bus of these agencies (the city's, with `operations`)."""
+def wanted(
+    agencies: Iterable[str], shape: Shape, standing: Standing, quotas: Mapping[str, Quotas] = MappingProxyType({})
+) -> Topology:
+    """The topology of the bus of these agencies (the city's, with `operations`); quotas not given are the default."""
     all_agencies = sorted(agencies)
     names = [*CITY_TOPICS, *(topic(agency) for agency in all_agencies for topic in (out_topic, in_topic))]
     topics = {
@@ -45,14 +49,18 @@ def wanted(agencies: Iterable[str], shape: Shape, standing: Standing) -> Topolog
     }
     users: set[str] = set()
     grants: set[Grant] = set()
+    limits: dict[str, Mapping[str, float]] = {}
+    by_identity = {agency_identity(agency): quotas.get(agency, Quotas()) for agency in all_agencies}
     for identity in identities(all_agencies):
         for number in standing.current(identity):
             user = user_of(identity, number)
             users.add(user)
+            if identity in by_identity:
+                limits[user] = by_identity[identity].model_dump()
             grants |= {Grant(user, *right) for right in _rights(identity, all_agencies)}
         for number in standing.suspended.get(identity, ()):
             grants |= denials(user_of(identity, number))
-    return Topology(topics=topics, users=frozenset(users), grants=frozenset(grants))
+    return Topology(topics=topics, users=frozenset(users), grants=frozenset(grants), quotas=limits)
 
 
 def _rights(identity: str, agencies: list[str]) -> Iterator[_Right]:

@@ -1,6 +1,7 @@
-"""A city's identities on the secured local Kafka: topics, users and rights as its directory says, a file for each user.
+"""A city's identities on the secured local Kafka: topics, users, rights and quotas as its directory says.
 
-What `subak topology apply` does on a city's cluster, done at each start. Credentials whose file was lost are renewed.
+What `subak topology apply` does on a city's cluster, done at each start. Each user's credentials lie in a file;
+where one was lost, they are renewed.
 """
 
 from __future__ import annotations
@@ -9,7 +10,9 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
+from bus.city.model import Quotas
 from bus.kafka import KafkaSettings
 from bus.kafka.admin import ClusterAdmin, apply, look
 from bus.kafka.security import Credentials
@@ -53,7 +56,12 @@ class CityFiles:
         return found if process is None else found | {"SUBAK_KAFKA_CREDENTIALS_FILE": str(self.of(process))}
 
 
-def arrange(settings: KafkaSettings, agencies: Iterable[str], files: CityFiles) -> list[str]:
+def arrange(
+    settings: KafkaSettings,
+    agencies: Iterable[str],
+    files: CityFiles,
+    quotas: Mapping[str, Quotas] = MappingProxyType({}),
+) -> list[str]:
     """Make the cluster what the city asks for. Returns the topics that it created.
 
     Raises:
@@ -68,7 +76,7 @@ def arrange(settings: KafkaSettings, agencies: Iterable[str], files: CityFiles) 
         min_insync_replicas=settings.min_insync_replicas,
     )
     standing = _known(standing_of(found), identities(agencies), files)
-    plan = difference(wanted(agencies, shape, standing), found)
+    plan = difference(wanted(agencies, shape, standing, quotas), found)
     if plan.problems:
         raise Misconfigured("\n".join(plan.problems))
     plan = plan.without([change.name for change in plan.changes if change.flag])

@@ -212,7 +212,7 @@ class LocalCity:
         if self.kafka is None or self.kafka.secured is None:
             return asyncio.run(ensure_topics(self.settings, self.city.agencies))
         self.files = CityFiles(self.kafka.secured, self.home / "credentials")
-        return arrange(self.settings, self.city.agencies, self.files)
+        return arrange(self.settings, self.city.agencies, self.files, self.city.quotas())
 
     def _look_after(self, name: str, broker: LocalKafka) -> None:
         """Start a broker again when it dies by itself."""

@@ -60,7 +60,7 @@ class Administration:
             replication_factor=settings.replication_factor,
             min_insync_replicas=settings.min_insync_replicas,
         )
-        return difference(wanted(self.city.agencies, shape, standing or self.standing), self.found)
+        return difference(wanted(self.city.agencies, shape, standing or self.standing, self.city.quotas()), self.found)
 
     def apply(self, plan: Plan, keep: Callable[[str, str], None]) -> None:
         """Do it; a bus that is new gets its stages' first positions, which state that they begin at the beginning."""
@@ -164,5 +164,8 @@ def _line(change: Change) -> str:
         return f"topic [bold]{name}[/]: {change.key} [red]{change.before or '(none)'}[/] → [green]{change.after}[/]"
     if change.what == "grant":
         return name
+    if change.what == "quota" and change.act == "alter":
+        before, after = change.before or "(none)", change.after or "(none)"
+        return f"quota [bold]{name}[/]: [red]{before}[/] → [green]{after}[/]"
     after = f"  [dim]{escape(change.after)}[/]" if change.after else ""
     return f"{change.what} [bold]{name}[/]{after}"

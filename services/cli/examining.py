@@ -101,7 +101,9 @@ def topology(plan: Plan) -> Iterator[Finding]:
     for note in plan.notes:
         yield Finding(about="topology", level="warning", what=note)
     if plan.empty:
-        yield Finding(about="topology", level="ok", what="topics, settings, users and rights are as the city asks")
+        yield Finding(
+            about="topology", level="ok", what="topics, settings, users, rights and quotas are as the city asks"
+        )
 
 
 def copies(settings: KafkaSettings, city: City) -> Iterator[Finding]:

@@ -13,7 +13,7 @@ from schemas.failures import Misconfigured
 from services.cli.administering import Administration, SecretFiles, counted, plan_as_dict, print_plan
 from services.cli.showing import console, say_json
 
-app = typer.Typer(no_args_is_help=True, help="The bus's topics, users and rights on a Kafka cluster.")
+app = typer.Typer(no_args_is_help=True, help="The bus's topics, users, rights and quotas on a Kafka cluster.")
 
 EXIT_DIFFERENT = 1
 

@@ -76,7 +76,9 @@ class Clinic:
         """What `subak topology apply` does; nothing is wrong with the topology afterwards."""
         arrange(self.settings, self.city.agencies, self.files)
         assert [one for one in self.findings() if one.about == "topology"] == [
-            Finding(about="topology", level="ok", what="topics, settings, users and rights are as the city asks")
+            Finding(
+                about="topology", level="ok", what="topics, settings, users, rights and quotas are as the city asks"
+            )
         ]
 
 

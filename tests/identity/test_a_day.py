@@ -53,7 +53,7 @@ SAYS: dict[str, list[str | tuple[int, str]]] = {
         WELL,
         WELL,
     ],
-    "subak topology plan || true": [r"user agency-port.1\n18 to create, 0 to change, 0 to delete"],
+    "subak topology plan || true": [r"user agency-port.1\n19 to create, 0 to change, 0 to delete"],
     "subak topology apply": ["Credentials of users: 1"],
     "subak topology plan": [AS_ASKED, AS_ASKED, rf"agency-port is suspended[\s\S]*{AS_ASKED}", AS_ASKED],
     "subak case list --agency port --state forwarded": [(10, CASE), (10, CASE), (50, CASE)],

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bus.city.model import OPERATIONS
+from bus.city.model import OPERATIONS, Quotas
 from bus.topics import EVENTS, in_topic, out_topic
-from bus.topology import Found, Grant, Plan, Shape, Standing, Topic, difference, standing_of, wanted
+from bus.topology import EVERY, Found, Grant, Limited, Plan, Shape, Standing, Topic, difference, standing_of, wanted
 from bus.topology.difference import is_of_the_bus
 from bus.topology.identities import parted
 
@@ -34,18 +34,33 @@ topics = st.dictionaries(
     ),
     max_size=5,
 )
+limits = st.dictionaries(
+    st.builds(
+        Limited,
+        st.sampled_from(["gateway.1", "agency-a.1", "agency-gone.4", "admin", EVERY, None]),
+        st.sampled_from([None, None, "subak-relay", "reports", EVERY]),
+    ),
+    st.dictionaries(
+        st.sampled_from(["producer_byte_rate", "request_percentage", "controller_mutation_rate"]),
+        st.sampled_from([1.0, 2097152.0]),
+        min_size=1,
+    ),
+    max_size=4,
+)
 clusters = st.builds(
-    lambda made, users, given_: Found(
+    lambda made, users, given_, limited: Found(
         topics={
             name: Topic(name=name, partitions=4, replication_factor=3, settings=settings)
             for name, settings in made.items()
         },
         users=frozenset(users),
         grants=frozenset(given_),
+        quotas=limited,
     ),
     topics,
     st.sets(st.sampled_from(["gateway.1", "gateway.2", "agency-a.1", "agency-gone.4", "admin", "somebody"])),
     st.sets(grants, max_size=8),
+    limits,
 )
 
 
@@ -53,6 +68,7 @@ def done(found: Found, plan: Plan) -> Found:
     """The cluster after the plan, as Kafka would have it."""
     made: dict[str, Topic] = dict(found.topics)
     users, given_ = set(found.users), set(found.grants)
+    quotas = {limited: dict(values) for limited, values in found.quotas.items()}
     for change in plan.changes:
         match change.act, change.what:
             case "create", "topic":
@@ -60,6 +76,10 @@ def done(found: Found, plan: Plan) -> Found:
                 made[change.name] = change.topic
             case "delete", "topic":
                 del made[change.name]
+            case _, "quota":
+                values = {**quotas.pop(Limited(change.name), {}), **change.quotas}
+                kept_values = {key: value for key, value in values.items() if value is not None}
+                quotas |= {Limited(change.name): kept_values} if kept_values else {}
             case "alter", _:
                 kept: Mapping[str, str] = made[change.name].settings
                 made[change.name] = replace(made[change.name], settings={**kept, change.key: change.after})
@@ -73,7 +93,7 @@ def done(found: Found, plan: Plan) -> Found:
             case _:
                 assert change.grant is not None
                 given_.remove(change.grant)
-    return Found(topics=made, users=frozenset(users), grants=frozenset(given_))
+    return Found(topics=made, users=frozenset(users), grants=frozenset(given_), quotas=quotas)
 
 
 def plan_for(agencies: set[str], found: Found, standing: Standing | None = None) -> Plan:
@@ -97,6 +117,7 @@ def test_what_is_not_of_the_bus_is_never_touched(agencies: set[str], found: Foun
     assert {grant for grant in after.grants if not parted(grant.user)} == {
         grant for grant in found.grants if not parted(grant.user)
     }
+    assert quotas_of_others(after) == quotas_of_others(found)
 
 
 @settings(deadline=None, max_examples=60)
@@ -112,6 +133,20 @@ def test_whatever_loses_records_needs_a_flag_that_names_it(agencies: set[str], f
     assert plan.refused(flags) == []
     assert len(plan.refused(())) == sum(1 for change in plan.changes if change.flag)
     assert not plan.without([change.name for change in plan.changes]).refused(())
+
+
+def quotas_of_others(found: Found) -> dict[Limited, Mapping[str, float]]:
+    """All but those of the bus's users: of other users, of client ids, of a user of ours with one client id."""
+    return {who: values for who, values in found.quotas.items() if who.client or not parted(who.user or "")}
+
+
+@settings(deadline=None, max_examples=60)
+@given(cities, clusters)
+def test_each_agency_has_its_quotas_and_no_process_of_the_bus_has_any(agencies: set[str], found: Found) -> None:
+    after = done(found, plan_for(agencies, found))
+    assert {who.user: values for who, values in after.quotas.items() if parted(who.user or "") and not who.client} == {
+        user: Quotas().model_dump() for user in after.users if user.startswith("agency-") and parted(user)
+    }
 
 
 @settings(deadline=None, max_examples=60)
@@ -201,6 +236,51 @@ def test_a_grant_of_somebody_else_that_reaches_into_the_bus_is_told() -> None:
     assert plan.empty
     (note,) = plan.notes
     assert note.startswith("* may read topic agency-*, which no directory gave: it is left.")
+
+
+def test_what_differs_in_a_quota_is_told_and_nothing_else_of_it_is_set() -> None:
+    found = after({"a"}, Found())
+    quotas = {"producer_byte_rate": 1.0, "consumer_byte_rate": 4194304.0, "controller_mutation_rate": 5.0}
+    plan = plan_for({"a"}, replace(found, quotas={**found.quotas, Limited("agency-a.1"): quotas}))
+    (change,) = plan.changes
+    assert (change.act, change.what, change.name) == ("alter", "quota", "agency-a.1")
+    assert change.before == "controller_mutation_rate=5, producer_byte_rate=1"
+    assert change.after == "producer_byte_rate=2097152, request_percentage=100"
+    assert plan.only("agency-a") == Plan(changes=(change,))
+    set_by_hand = {**found.quotas, Limited("gateway.1"): {"request_percentage": 12.5}}
+    (gone,) = plan_for({"a"}, replace(found, quotas=set_by_hand)).changes
+    assert (gone.act, gone.name, gone.before, gone.quotas) == (
+        "delete",
+        "gateway.1",
+        "request_percentage=12.5",
+        {"request_percentage": None},
+    )
+
+
+@pytest.mark.parametrize(
+    ("limited", "says"),
+    [
+        (Limited(EVERY), "quotas for users (request_percentage=5)"),
+        (Limited(None, EVERY), "quotas for the client id <default>"),
+        (Limited(None, "subak-stage"), "quotas for the client id subak-stage"),
+        (Limited("agency-a.1", "subak-relay"), "agency-a.1 has quotas of its own with the client id subak-relay"),
+    ],
+)
+def test_a_quota_of_somebody_else_that_slows_the_bus_down_is_told(limited: Limited, says: str) -> None:
+    found = after({"a"}, Found())
+    elsewhere = {Limited("reports"): {"producer_byte_rate": 9.0}, Limited(None, "reports"): {"producer_byte_rate": 9.0}}
+    plan = plan_for({"a"}, replace(found, quotas={**found.quotas, **elsewhere, limited: {"request_percentage": 5.0}}))
+    assert plan.empty
+    (note,) = plan.notes
+    assert says in note
+
+
+def test_a_change_of_credentials_and_a_suspension_carry_the_quotas_along() -> None:
+    first = after({"a"}, Found())
+    both = after({"a"}, first, standing_of(first).with_next("agency-a"))
+    assert {who.user for who in both.quotas} == {"agency-a.1", "agency-a.2"}
+    cut = after({"a"}, both, standing_of(both).with_suspended("agency-a"))
+    assert cut.quotas == {}
 
 
 def test_a_cluster_that_authorizes_nobody_is_a_problem() -> None:

@@ -6,6 +6,7 @@ to `keep` before Kafka has it, so that no credentials exist that nobody knows.
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Callable, Iterable
 from itertools import groupby
@@ -25,6 +26,7 @@ from confluent_kafka.admin import (
 
 from bus.kafka.admin.client import ClusterAdmin, in_parts
 from bus.kafka.admin.looking import binding_of
+from bus.kafka.quotas import alter_quotas
 from bus.topology import Change, Grant, Plan
 
 PASSWORD_BYTES = 32
@@ -60,6 +62,8 @@ def apply(admin: ClusterAdmin, plan: Plan, keep: Keep) -> None:
             case "delete", "user":
                 gone = [UserScramCredentialDeletion(c.name, ScramMechanism.SCRAM_SHA_512) for c in changes]
                 admin.outcomes(admin.client.alter_user_scram_credentials(gone), "removing the user")
+            case _, "quota":
+                asyncio.run(alter_quotas(admin.settings, {change.name: change.quotas for change in changes}))
             case _:
                 _alter_settings(admin, changes)
 

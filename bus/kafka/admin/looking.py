@@ -1,6 +1,8 @@
-"""What a cluster has: the bus's topics with their settings, all SCRAM users, all ACLs. Changes nothing."""
+"""What a cluster has: the bus's topics with their settings, all SCRAM users, all ACLs, all quotas. Changes nothing."""
 
 from __future__ import annotations
+
+import asyncio
 
 from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (
@@ -15,6 +17,7 @@ from confluent_kafka.admin import (
 )
 
 from bus.kafka.admin.client import ANSWER_SECONDS_MAX, ClusterAdmin, in_parts, sorted_error
+from bus.kafka.quotas import described_quotas
 from bus.topology import Found, Grant, Topic
 from bus.topology.difference import is_of_the_bus
 
@@ -33,7 +36,11 @@ def look(admin: ClusterAdmin) -> Found:
     """
     grants = _grants(admin)
     return Found(
-        topics=_topics(admin), users=_users(admin), grants=grants or frozenset(), authorizes=grants is not None
+        topics=_topics(admin),
+        users=_users(admin),
+        grants=grants or frozenset(),
+        quotas=asyncio.run(described_quotas(admin.settings)),
+        authorizes=grants is not None,
     )
 
 
