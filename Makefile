@@ -31,7 +31,7 @@ bench: setup ## Measure: stages against their peers, whole lifecycles, latency
 	$(BIN)/python -m bench $(ARGS)
 
 soak: setup ## The long runs on one broker and on three, and the operator's drill: 20 minutes, or hours if you like (ARGS="--minutes 60")
-	$(BIN)/python -m pytest tests/faults tests/identity -m soak --soak -s $(ARGS)
+	$(BIN)/python -m pytest tests/faults tests/identity tests/simulation -m soak --soak -s $(ARGS)
 
 docs: .tools/checks/.complete ## Build the documentation's pages into site/; a warning is an error
 	.tools/checks/bin/zensical build --clean --strict

@@ -49,6 +49,7 @@ def spotless(line: str, *, cases: int) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(900)
 async def test_a_secured_city_brings_its_cases_to_their_end_with_no_more_rights_than_each_part_needs(
     tmp_path: Path,
@@ -116,6 +117,7 @@ async def test_a_feed_that_is_none_is_told_before_anything_starts(tmp_path: Path
     assert not (tmp_path / "denpasar").exists()
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_killed_systems_and_adapters_lose_nothing_and_do_nothing_twice(tmp_path: Path) -> None:
     """kill -9 of the agencies' systems and of an adapter, in turn, while 60 cases run; clerks make their mistakes."""
@@ -182,6 +184,7 @@ async def test_ctrl_c_ends_a_running_demo_and_everything_that_it_started(tmp_pat
         assert not Path(f"/proc/{found['pid']}").exists(), f"{name} still runs"
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 def test_an_agencys_tables_on_postgresql_serve_the_demo_as_well(tmp_path: Path, postgresql: PostgreSQL) -> None:
     url = postgresql.new_database()
