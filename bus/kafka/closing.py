@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable
 from aiokafka import AIOKafkaConsumer
 
 CLOSE_SECONDS_MAX = 5.0
+BEHIND_OUR_BACK_SECONDS = 0.05
+"""How long aiokafka takes to close a connection after it said that it has."""
 LAST_SECONDS_MAX = 1.0
 """What a closing that was cancelled may still take."""
 
@@ -30,6 +32,13 @@ async def closed(close: Callable[[], Awaitable[object]], *, seconds: float) -> b
         await asyncio.wait({task}, timeout=LAST_SECONDS_MAX)
         return False
     return not task.cancelled() and task.exception() is None
+
+
+async def closed_for_good(close: Callable[[], Awaitable[object]], *, tls: bool) -> None:
+    """Close a client of a tool, whose loop may end right after: TLS connections close behind our back."""
+    await closed(close, seconds=CLOSE_SECONDS_MAX)
+    if tls:
+        await asyncio.sleep(BEHIND_OUR_BACK_SECONDS)
 
 
 async def discard(consumer: AIOKafkaConsumer) -> None:

@@ -24,8 +24,8 @@ import msgspec
 
 from bus import metrics, tracing
 from bus.kafka.errors import BrokerUnavailable, Fenced
-from bus.kafka.offsets import committed
 from bus.kafka.pace import Lateness
+from bus.kafka.position import Position, standing_position
 from bus.kafka.reader import TopicReader
 from bus.kafka.settings import KafkaSettings
 from bus.kafka.topics import position_key
@@ -34,7 +34,7 @@ from bus.logic import Decided, Logic
 from bus.logs import get_logger
 from bus.records import Output, Record
 from bus.topics import POSITIONS
-from schemas.failures import Misconfigured, Retryable
+from schemas.failures import Retryable
 from schemas.identifiers import new_id
 
 log = get_logger("lane")
@@ -67,15 +67,6 @@ class LaneSettings:
 
     drain_seconds_max: float = 15.0
     """How long a revocation waits for the batch in hand before it cancels it."""
-
-
-class Position(msgspec.Struct, frozen=True, kw_only=True):
-    """What stands in `city-positions` for one stage and partition number."""
-
-    positions: dict[str, int] = {}
-    """Topic → the next offset to read. A topic that is not here begins at its beginning: it is new to the stage."""
-    transaction: str = ""
-    """The transaction that wrote this: tells a lane whose outcome is unknown what became of it."""
 
 
 class Source(Protocol):
@@ -231,7 +222,7 @@ class Lane:
         producer = TransactionalProducer(self._kafka, transactional_id=f"{self.stage}-{self.number}")
         await producer.start()
         self._producer = producer
-        found = await self._find_position()
+        found = await standing_position(self._kafka, self.stage, self.number, self.topics)
         restored = await self._remember(found)
         self._positions, self._transaction = found.positions, found.transaction
         self._queue.clear()
@@ -286,39 +277,6 @@ class Lane:
         finally:
             await reader.stop()
         return count
-
-    async def _find_position(self) -> Position:
-        """Where each topic goes on: the copy in the log counts, since it was written with what it covers."""
-        copy = await self._copied_position()
-        if copy is not None:
-            return copy
-        offsets = await committed(self._kafka, self.stage, [(topic, self.number) for topic in self.topics])
-        known = {topic: offset for (topic, _), offset in offsets.items() if offset is not None}
-        if known:
-            return Position(positions=known)
-        raise Misconfigured(
-            f"{self.stage} has no position for partition {self.number}: neither in {POSITIONS} nor among Kafka's "
-            f"group offsets. It will not start over in silence. For a first start run `subak topics create "
-            f"--first-start {self.stage}`, which states that it begins at the beginning."
-        )
-
-    async def _copied_position(self) -> Position | None:
-        key = position_key(self.stage, self.number)
-        reader = TopicReader(self._kafka, name=f"{self.stage}-{self.number}-position")
-        place = (POSITIONS, self.number)
-        await reader.start({place: 0})
-        try:
-            first, end = (await reader.beginning_offsets())[place], (await reader.end_offsets())[place]
-            for start in (max(first, end - 2000), first):
-                await reader.seek({place: start})
-                found = None
-                async for records in reader.to_end():
-                    found = next((record.value for record in reversed(records) if record.key == key), found)
-                if found is not None:
-                    return msgspec.json.decode(found, type=Position)
-        finally:
-            await reader.stop()
-        return None
 
     async def _work(self) -> None:
         settings = self._settings

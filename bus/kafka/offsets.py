@@ -10,10 +10,10 @@ from typing import TypeVar
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from bus.kafka.closing import closed
+from bus.kafka.closing import closed_for_good
 from bus.kafka.errors import BrokerUnavailable
 from bus.kafka.reader import TopicReader
-from bus.kafka.refusal import CLOSE_SECONDS, explained
+from bus.kafka.refusal import explained
 from bus.kafka.settings import KafkaSettings
 
 
@@ -28,9 +28,7 @@ async def admin_client(settings: KafkaSettings, doing: str) -> AsyncIterator[AIO
     except Exception as error:
         raise await explained(error, doing, settings) from error
     finally:
-        await closed(client.close, seconds=5)
-        if settings.security.protocol != "PLAINTEXT":
-            await asyncio.sleep(CLOSE_SECONDS)  # a tool's loop may end now, and TLS connections close behind our back
+        await closed_for_good(client.close, tls=settings.security.protocol != "PLAINTEXT")
 
 
 T = TypeVar("T")

@@ -17,8 +17,8 @@ from aiokafka.protocol.admin import DescribeClientQuotasRequest
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Array, Boolean, Float64, Int16, Int32, Schema, String
 
-from bus.kafka.closing import closed
-from bus.kafka.refusal import CLOSE_SECONDS, explained
+from bus.kafka.closing import closed_for_good
+from bus.kafka.refusal import explained
 from bus.kafka.settings import KafkaSettings
 from bus.topology import EVERY, Limited
 from schemas.failures import Misconfigured
@@ -78,9 +78,7 @@ async def _connected(settings: KafkaSettings, doing: str) -> AsyncIterator[AIOKa
     except Exception as error:
         raise await explained(error, doing, settings) from error
     finally:
-        await closed(client.close, seconds=5)
-        if settings.security.protocol != "PLAINTEXT":
-            await asyncio.sleep(CLOSE_SECONDS)  # a tool's loop may end now, and TLS connections close behind our back
+        await closed_for_good(client.close, tls=settings.security.protocol != "PLAINTEXT")
 
 
 def _raise_for(code: int, message: str | None) -> None:

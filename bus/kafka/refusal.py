@@ -21,15 +21,13 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
+from bus.kafka.closing import BEHIND_OUR_BACK_SECONDS
 from bus.kafka.errors import BrokerUnavailable, NotAllowed, sorted_error
 from bus.kafka.settings import KafkaSettings
 from schemas.failures import SubakError
 
 ASK_SECONDS_MAX = 5.0
 """How long one step may take."""
-
-CLOSE_SECONDS = 0.05
-"""How long the client takes to close a connection that was refused, which it does behind our back."""
 
 _API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 """Size, api key, version, correlation id, no client id: what a broker answers before it knows who asks."""
@@ -119,7 +117,7 @@ async def _why_not_known(settings: KafkaSettings, host: str, port: int) -> str |
             host, port, client_id="subak-refusal", request_timeout_ms=int(ASK_SECONDS_MAX * 1000), **security.options()
         )
     except (AuthenticationFailedError, SaslAuthenticationFailed):
-        await asyncio.sleep(CLOSE_SECONDS)
+        await asyncio.sleep(BEHIND_OUR_BACK_SECONDS)
         return (
             f"Kafka at {host}:{port} does not take {security.who}: its password is wrong or old, or it was "
             "suspended or removed. Get new credentials from the city's operators (`subak agency rotate`)."

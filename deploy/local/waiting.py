@@ -43,7 +43,7 @@ def wait_until_known(broker: Child, administrator: KafkaSettings, *, seconds: fl
 
 
 def answers(port: int, tls: ssl.SSLContext | None = None) -> bool:
-    """Whether a broker answers an ApiVersions request there. It serves requests only once it is wholly started."""
+    """Whether a broker answers an ApiVersions request there: without SASL it does only once it is wholly started."""
     request = struct.pack(">hhih", 18, 0, 1, -1)  # api key, version, correlation id, no client id
     try:
         with _connected(port, tls) as connection:

@@ -23,7 +23,7 @@ import msgspec
 
 from bus.city import City
 from bus.kafka import KafkaSettings, TopicReader, partitions_of
-from bus.kafka.lane import Position
+from bus.kafka.position import Position
 from bus.kafka.topics import position_key
 from bus.records import Record
 from bus.topics import EVENTS, PLACES, POSITIONS, REJECTED, STAGES, in_topic, out_topic
