@@ -17,36 +17,31 @@ from bus.city.model import OPERATIONS_TYPES
 from bus.logic import Decided
 from bus.logs import get_logger
 from bus.records import Output, Record
-from bus.rejections import rejection
 from bus.topics import CASES, EVENTS
 from schemas.envelope import Event
 from schemas.failures import Reason, Refused, Unprocessable
 from schemas.identifiers import derived_id
-from schemas.registry import registry
 from schemas.types.acts import CorrectionRequested, DiscardRequested
-from schemas.types.cases import CaseParked, Message, TimerFired
+from schemas.types.cases import CaseParked, TimerFired
 from services.workflows import repairing
 from services.workflows.batch import Batch
+from services.workflows.deciding import TIMER_FIRED, Deciding
 from services.workflows.definition import (
-    CLOSED,
     WORKFLOWS,
     CaseState,
-    Decision,
     DefectInWorkflow,
     Emission,
     Step,
     Workflow,
     consequence,
-    newest_by_opening_event,
 )
 from services.workflows.history import note_history
 from services.workflows.memory import Memory, ParkedEvent, View
-from services.workflows.messages import answer_to, counted
+from services.workflows.messages import counted
+from services.workflows.refusing import Refusing
 from services.workflows.watch import Watch
 
 log = get_logger("workflows")
-
-TIMER_FIRED = TimerFired.registered.name
 
 _TIMER_FIRED = ("ce_type", TIMER_FIRED.encode())
 _SOURCE_AT = 3
@@ -55,9 +50,6 @@ _MESSAGE = ("ce_recipient", WORKFLOWS.encode())
 
 TIMERS_MAX = 1000
 """Timers that fire in one transaction; the rest follows at once in the next."""
-
-TURNS_MAX = 1000
-"""Timers of a case that may fire in a row while no agency says anything: more is a loop, and parks it."""
 
 CASE_BYTES_MAX = 64 * 1024
 """The largest case, as it is remembered. What would make it larger is refused: a case is not a file."""
@@ -87,11 +79,9 @@ class Workflows:
         self._city = city
         self._rehearsing = rehearsing
         self._source = city.source_of("workflows")
-        places = city.source_of("places")
-        self._own = frozenset({self._source.encode(), places.encode()})
-        self._own_sources = frozenset({self._source, places})
-        self._workflows = workflows
-        self._openers = newest_by_opening_event(workflows.values())
+        self._own = frozenset({self._source.encode(), city.source_of("places").encode()})
+        self._deciding = Deciding(workflows)
+        self._refusing = Refusing(city, number)
         self.memory = Memory(workflows)
 
     def restore(self, records: Sequence[Record], position: int | None = None) -> None:
@@ -124,11 +114,11 @@ class Workflows:
                 self._handle(record, batch)
             except Refused as refused:
                 batch.count("rejected")
-                batch.outputs += self._reject(record, refused.reasons, now)
+                batch.outputs += self._refusing.reject(record, refused.reasons, now)
             except Unprocessable as error:
                 batch.count("rejected")
                 reason = Reason("not_an_event", "event", str(error), "Only the gateway may write to the city's log.")
-                batch.outputs += self._reject(record, [reason], now)
+                batch.outputs += self._refusing.reject(record, [reason], now)
         return batch.decided(self._number)
 
     def _handle(self, record: Record, batch: Batch) -> None:
@@ -148,7 +138,7 @@ class Workflows:
             if len(waiting) >= PARKED_MAX:
                 problem = f"the case is parked, and {PARKED_MAX} events wait in it already"
                 fix = "Send it again when an operator has replayed it."
-                self._refuse(event, record, Refused([Reason("parked", "subject", problem, fix)]), batch)
+                self._refusing.refuse(event, record, Refused([Reason("parked", "subject", problem, fix)]), batch)
                 return
             parked = ParkedEvent(record.offset, event, record.timestamp_ms)
             batch.view.parked[event.subject] = (*waiting, parked)
@@ -157,7 +147,7 @@ class Workflows:
         try:
             self._decide(event, record.timestamp_ms, batch)
         except Refused as refused:
-            self._refuse(event, record, refused, batch)
+            self._refusing.refuse(event, record, refused, batch)
         except Exception as error:
             self._park(ParkedEvent(record.offset, event, record.timestamp_ms), error, batch)
 
@@ -177,7 +167,7 @@ class Workflows:
         sender = self._city.agency_of(event.source) or event.source
         self._watch.began(event.subject, event.type)
         try:
-            decision = self._decision(case, event, step := Step(self._city, sender, at_ms))
+            decision = self._deciding.decision(case, event, step := Step(self._city, sender, at_ms))
         finally:
             self._watch.ended()
         if decision is None:
@@ -190,19 +180,6 @@ class Workflows:
         batch.send(emissions, event, decision.case, self._source, self._number)
         batch.count("decided")
 
-    def _decision(self, case: CaseState | None, event: Event, step: Step) -> Decision | None:
-        """What the case's workflow decides; None where a timer means nothing any more."""
-        if case is None:
-            workflow = self._openers.get(event.type)
-            if workflow is None:
-                problem = f"no case {event.subject} is known, and {event.type} does not open one"
-                raise Refused([Reason("unknown_case", "subject", problem, "Use the case id that the bus gave you.")])
-            return workflow.open(event, registry.get(event.type).read(event.data), step)
-        if case.state == CLOSED:
-            problem = f"the case {event.subject} is closed"
-            raise Refused([Reason("case_closed", "subject", problem, "Open a new request where the matter goes on.")])
-        return self._go_on(case, event, step)
-
     def _too_large(self, event: Event, before: CaseState | None, batch: Batch) -> None:
         """Put the case back as it was, and refuse what made it too large; a timer's case is parked."""
         batch.view.drop(event.subject)
@@ -213,22 +190,6 @@ class Workflows:
         problem = f"with it the case would be larger than {CASE_BYTES_MAX} bytes"
         fix = "Send large texts and lists by reference (`media_url`), or open a second case."
         raise Refused([Reason("case_too_large", "data", problem, fix)])
-
-    def _go_on(self, case: CaseState, event: Event, step: Step) -> Decision | None:
-        workflow = self._workflows[case.workflow]
-        data = step.cause = registry.get(event.type).read(event.data)
-        if event.type != TIMER_FIRED:
-            if case.turns and not isinstance(data, Message):  # another case's word is no agency's
-                case = msgspec.structs.replace(case, turns=0)
-            return workflow.decide(case, event.type, data, step)
-        fired = int(data.due.timestamp() * 1000)
-        if case.timers.get(data.timer) != -fired:
-            return None  # it was stopped, or started anew, after it had fired
-        timers = {name: due for name, due in case.timers.items() if name != data.timer}
-        if case.turns >= TURNS_MAX:
-            raise DefectInWorkflow(f"{TURNS_MAX} timers fired in a row ({data.timer} is the last), and no agency spoke")
-        rested = msgspec.structs.replace(case, timers=timers, turns=case.turns + 1)
-        return workflow.decide(rested, f"timer:{data.timer}", data, step) or Decision(rested, ())
 
     # -- timers
 
@@ -285,7 +246,7 @@ class Workflows:
             self._correct(act, wish, head, batch)
             waiting = waiting[1:]
         elif isinstance(wish, DiscardRequested):
-            self._refuse(head.event, head.as_record(self._number), repairing.left_out(wish), batch)
+            self._refusing.refuse(head.event, head.as_record(self._number), repairing.left_out(wish), batch)
             waiting = waiting[1:]
         batch.view.parked[id] = ()
         case = batch.view.case(id)
@@ -307,7 +268,7 @@ class Workflows:
         assert case is not None  # it has taken the event
         written = msgspec.structs.replace(event, workflowversion=case.workflow)  # by this the stage knows it again
         batch.outputs.insert(place, Output(EVENTS, written.key, written.data, written.headers(), self._number))
-        self._refuse(head.event, head.as_record(self._number), repairing.stood_in_for(wish, event), batch)
+        self._refusing.refuse(head.event, head.as_record(self._number), repairing.stood_in_for(wish, event), batch)
 
     def _run(self, waiting: Sequence[ParkedEvent], act: Event, batch: Batch) -> None:
         """Run what waits in a case, in order, until it is empty or fails again."""
@@ -315,36 +276,9 @@ class Workflows:
             try:
                 self._decide(parked.event, parked.at_ms, batch, looked_at=True)
             except Refused as refused:
-                self._refuse(parked.event, parked.as_record(self._number), refused, batch)
+                self._refusing.refuse(parked.event, parked.as_record(self._number), refused, batch)
             except Exception as error:
                 batch.view.parked[act.subject] = tuple(waiting[place + 1 :])
                 self._park(parked, error, batch, act=act)
                 return
         batch.count("replayed")
-
-    # -- refusing
-
-    def _refuse(self, event: Event, record: Record, refused: Refused, batch: Batch) -> None:
-        """Tell the sender: an agency by its rejected event, another case by a message."""
-        if event.source not in self._own_sources:
-            batch.count("rejected")
-            batch.outputs += self._reject(record, refused.reasons, batch.now)
-            return
-        answer = answer_to(event, refused) if event.source == self._source else None
-        if answer is None:
-            batch.count("stale")  # a timer, or what was found of its place, for a case which has ended meanwhile
-            return
-        batch.count("message_refused")
-        told = CaseState(
-            id=event.subject,
-            workflow=event.workflowversion or "",
-            state="",
-            jurisdiction=event.jurisdiction,
-            correlation=event.correlationid or event.id,
-        )
-        batch.send([answer], event, told, self._source, self._number)
-
-    def _reject(self, record: Record, reasons: Sequence[Reason], now: datetime) -> list[Output]:
-        source = next((value for name, value in record.headers if name == "ce_source"), None) or b""
-        sender = self._city.agency_of(source.decode("utf-8", "replace"))
-        return rejection(record, reasons, sender=sender, by=self._source, now=now, tell_sender=sender is not None)

@@ -19,6 +19,7 @@ from schemas.failures import Reason, Refused
 from schemas.identifiers import derived_id
 from schemas.registry import EventData, registry
 from schemas.types.cases import Message, TimerFired
+from services.workflows.deciding import TURNS_MAX
 from services.workflows.definition import (
     CLOSED,
     CaseState,
@@ -30,9 +31,6 @@ from services.workflows.definition import (
     newest_by_opening_event,
 )
 from services.workflows.messages import answer_to, counted
-
-FIRES_MAX = 1000
-"""As `logic.TURNS_MAX`."""
 
 UNKNOWN = Reason("unknown_case", "subject", "no such case is known", "Open it first.")
 ENDED = Reason("case_closed", "subject", "the case is closed", "Open a new request where the matter goes on.")
@@ -91,8 +89,8 @@ class World:
 
     def _fire(self, case: CaseState, name: str, due: int) -> None:
         count = self._in_a_row[case.id] = self._in_a_row.get(case.id, 0) + 1
-        if count > FIRES_MAX:
-            self.failed[case.id] = f"{FIRES_MAX} timers fired in a row ({name} was the last)"
+        if count > TURNS_MAX:
+            self.failed[case.id] = f"{TURNS_MAX} timers fired in a row ({name} was the last)"
             return
         self.fired += 1
         timers = {other: at for other, at in case.timers.items() if other != name}

@@ -20,8 +20,9 @@ from schemas.types.cases import CaseParked, Message, MessageRefused, TimerFired
 from schemas.types.merging import RequestLeft
 from schemas.types.requests import RequestCommented, RequestSubmitted
 from services.workflows import messages
+from services.workflows.deciding import TURNS_MAX
 from services.workflows.definition import CaseState, Step, Workflow
-from services.workflows.logic import TURNS_MAX, Workflows
+from services.workflows.logic import Workflows
 from services.workflows.messages import HOPS_MAX
 from services.workflows.world import World
 from tests.services.test_messages import elsewhere, has

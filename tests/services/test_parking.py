@@ -17,6 +17,7 @@ from schemas.types.cases import CaseParked, TimerFired
 from schemas.types.requests import RequestAcknowledged, RequestClosed, RequestSubmitted, RequestWithdrawn
 from schemas.types.workorders import WorkOrderAccepted, WorkOrderIssued, WorkOrderStarted
 from services.workflows.catalogue import WORKFLOWS
+from services.workflows.deciding import Deciding
 from services.workflows.definition import CLOSED
 from services.workflows.logic import Workflows
 from services.workflows.memory import Memory
@@ -283,7 +284,7 @@ def test_a_correction_that_does_not_help_is_refused_and_the_case_waits_as_before
 
 
 def test_what_the_bus_itself_says_cannot_be_edited(matter: Matter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Workflows, "_go_on", defect)
+    monkeypatch.setattr(Deciding, "_go_on", defect)
     due = matter.logic.next_due()
     assert due is not None
     matter.wait(due - matter.now)

@@ -15,7 +15,6 @@ from schemas.types.workorders import (
     WorkOrderCancelled,
     WorkOrderCompleted,
     WorkOrderDeclined,
-    WorkOrderIssued,
     WorkOrderStarted,
     WorkOrderSuspended,
 )
@@ -35,7 +34,7 @@ from services.workflows.repair.case import (
     change,
     repair,
 )
-from services.workflows.repair.steps import above_of, cancel_order, close, escalate, order, to_inspection
+from services.workflows.repair.steps import above_of, cancel_order, close, escalate, issue, order, to_inspection
 
 NOT_ANSWERED = "The order was not answered in time."
 
@@ -65,21 +64,8 @@ def _issue(case: RepairCase, agency: str, number: int, step: Step) -> None:
     works = step.city.services[case.service_code].works
     others = [", ".join(agencies) for agencies in works]
     told = f"Step {number + 1} of {len(works)} ({' → '.join(others)}). {case.description or ''}".strip()
-    step.emit(
-        WorkOrderIssued(
-            agency=agency,
-            service_code=case.service_code,
-            area=case.area,
-            description=told[:4000],
-            location=case.point,
-            address_string=case.address_string,
-            amount=case.estimate.money if case.estimate is not None else None,
-            due=moment_of(due) if (due := step.timers.get("resolve") or case.timers.get("resolve", 0)) > 0 else None,
-            attempt=case.orders,
-        ),
-        to=agency,
-        parties=case.parties,
-    )
+    due = step.timers.get("resolve") or case.timers.get("resolve", 0)
+    issue(case, agency, step, description=told[:4000], due=moment_of(due) if due > 0 else None)
 
 
 # -- what the agencies say

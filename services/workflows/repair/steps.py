@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from schemas.types.cases import CaseEscalated
 from schemas.types.merging import RequestProgressed
 from schemas.types.requests import RequestClosed, RequestForwarded, RequestResolved, RequestSubmitted
@@ -66,12 +68,18 @@ def order(case: RepairCase, agency: str, step: Step, *, description: str | None 
     if service.warn_at is not None:
         step.start_timer("warn", service.resolve_within, share=service.warn_at)
     case = change(case, state=ORDERED, executor=agency, orders=case.orders + 1, inspectors=())
+    issue(case, agency, step, description=description or case.description, due=due)
+    return case
+
+
+def issue(case: RepairCase, agency: str, step: Step, *, description: str | None, due: datetime | None) -> None:
+    """The order as the agency gets it: what is to be done, where, for how much, and by when."""
     step.emit(
         WorkOrderIssued(
             agency=agency,
             service_code=case.service_code,
             area=case.area,
-            description=description or case.description,
+            description=description,
             location=case.point,
             address_string=case.address_string,
             amount=case.estimate.money if case.estimate is not None else None,
@@ -81,7 +89,6 @@ def order(case: RepairCase, agency: str, step: Step, *, description: str | None 
         to=agency,
         parties=case.parties,
     )
-    return case
 
 
 def next_executor(case: RepairCase, step: Step, *, reason: str) -> RepairCase:
