@@ -33,6 +33,7 @@ from schemas.types.permits import (
 from schemas.values import Point
 from services.workflows.definition import CLOSED, CaseState, Step, Workflow
 from services.workflows.money import refuse
+from services.workflows.silence import told_next
 
 CHECKING = "checking"
 AWAITING_EVIDENCE = "awaiting_evidence"
@@ -237,10 +238,8 @@ def issued(case: PermitCase, data: PermitIssued, step: Step) -> PermitCase:
 def silent(case: PermitCase, data: TimerFired, step: Step) -> PermitCase:
     """The office is silent: who stands above is told, and may act too. Where nobody does, the last is told again."""
     last = case.asked[-1]
-    above = step.city.parent_of(last)
-    if above is None and step.city.default_agency not in case.asked:
-        above = step.city.default_agency
-    told = above if above is not None and above not in case.asked else last
+    above = told_next(step.city, case.asked)
+    told = above or last
     reason = f"{case.office} was silent: the application waits for the step {STEP_OF[case.state]}."
     case = change(case, reminders=min(case.reminders + 1, REMINDERS_MAX))
     step.emit(
@@ -248,8 +247,8 @@ def silent(case: PermitCase, data: TimerFired, step: Step) -> PermitCase:
         to=told,
         parties=case.parties,
     )
-    if told not in case.asked:
-        case = change(case, asked=(*case.asked, told))
+    if above is not None:
+        case = change(case, asked=(*case.asked, above))
     _request(case, told, step, reason)
     return case
 

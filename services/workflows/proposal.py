@@ -32,6 +32,7 @@ from schemas.values import NonNegativeMoney
 from services.workflows.books import Books, money_paid
 from services.workflows.definition import CLOSED, CaseState, Step, Workflow
 from services.workflows.money import as_money, refuse
+from services.workflows.silence import told_next
 
 SUBMITTED = "submitted"
 ENDORSED = "endorsed"
@@ -170,11 +171,7 @@ def forwarded(case: ProposalCase, data: ProposalForwarded, step: Step) -> Propos
 def not_answered(case: ProposalCase, data: TimerFired, step: Step) -> ProposalCase:
     """Silence: the agency above is told, and may act too. Where nobody is above, the last one is told again."""
     last = case.asked[-1]
-    above = step.city.parent_of(last)
-    while above is not None and above in case.asked:
-        above = step.city.parent_of(above)
-    if above is None and step.city.default_agency not in case.asked:
-        above = step.city.default_agency
+    above = told_next(step.city, case.asked)
     told = above or last
     reason = f"{case.asked[0]} was silent: the proposal waits for the step {STEP_OF[case.state]}."
     case = change(case, reminders=min(case.reminders + 1, REMINDERS_MAX))
