@@ -22,7 +22,7 @@ from schemas.identifiers import derived_id, new_id
 from schemas.registry import registry
 from schemas.types.acts import EventDiscarded, ResendRequested
 from schemas.types.bus import EventRejected
-from schemas.types.cases import CaseParked
+from schemas.types.cases import CaseParked, CaseReplayed
 
 SEND_SECONDS_MAX = 30.0
 """How long one portion may take into Kafka."""
@@ -143,10 +143,13 @@ class Watch:
                 # behind a resent event too: it stands right behind its act
                 extra = 1 if event.type == ResendRequested.registered.name else 0
                 self._places[event.id] = (record.partition, record.offset + extra)
+            elif event.type == CaseReplayed.registered.name:
+                if event.causationid in self._acts:
+                    self._became[event.causationid] = Became("unparked")
             elif event.type == CaseParked.registered.name:
                 error = registry.get(event.type).read(event.data).error
                 for id, act in self._acts.items():
-                    if act.subject == event.subject and id in self._places:
+                    if act.subject == event.subject and id in self._places and id not in self._became:
                         self._became[id] = Became("failed_again", error)
         except Unprocessable:
             return  # not ours to read

@@ -39,6 +39,7 @@ from schemas.types.bus import (
 from schemas.types.cases import (
     CaseEscalated,
     CaseParked,
+    CaseReplayed,
     CaseWarned,
     Message,
     MessageRefused,
@@ -145,6 +146,7 @@ __all__ = [
     "BudgetTransferred",
     "CaseEscalated",
     "CaseParked",
+    "CaseReplayed",
     "CaseWarned",
     "ConsultationRequested",
     "ContractingAmendment",

@@ -11,6 +11,9 @@ from schemas.values import AgencyId, EventId, Moment, Text64, Text200, Text1000,
 
 OWNER = "bus"
 
+RAN_NAMED_MAX = 1000
+"""Events that the word of a replay names by their ids: with ids of any length it still fits into a record."""
+
 
 class Message(EventData):
     """What one case says to another. Only the bus publishes these; the case that they are about is the one told."""
@@ -33,6 +36,25 @@ class CaseParked(EventData):
     """That event's type."""
     error: Text4000
     """What went wrong."""
+
+
+@event_type("subak.case.replayed.v1", owner=OWNER, publisher="bus")
+class CaseReplayed(EventData):
+    """A case is parked no more: an operator saw to it, and all that waited has run, in order. Caused by that act."""
+
+    act_type: Text200
+    """What the operator did, by the type of that act: a replay; or the event at which it was parked was left out, or
+    corrected."""
+    by: Text200 | None = None
+    """The operator, by the name under which the bus knows them."""
+    reason: Text1000 | None = None
+    """Why, as the operator said it."""
+    events: Annotated[int, Field(ge=0, le=1_000_000)]
+    """How many events have run: 0 where the one event was left out, and nothing waited behind it."""
+    event_ids: Annotated[tuple[EventId, ...], Field(max_length=RAN_NAMED_MAX)]
+    """Which they are, in the order in which they ran: the first of them, where they are very many."""
+    refused: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
+    """How many of them the case did not take. Their senders are told; left out where there is none."""
 
 
 @event_type("subak.case.escalated.v1", owner=OWNER, publisher="bus")

@@ -35,6 +35,8 @@ class Parking(Answer):
     """What went wrong."""
     waiting: int | None = None
     """Events that came since and wait behind it. Told by `/api/parked` and for one case."""
+    workflow: str | None = None
+    """The workflow and version whose decision failed; null where the case had not begun. Told where `waiting` is."""
 
 
 class Delay(Answer):
@@ -216,6 +218,8 @@ class ActAnswer(Answer):
     """The event that took its place."""
     refusal_id: str | None = None
     """The rejection by which the case refused it: somebody was quicker, or it would not have helped."""
+    ran_seq: int | None = None
+    """Where in the case's timeline it says that the case runs again; null where it does not, or failed again."""
 
 
 class ActPage(Answer):

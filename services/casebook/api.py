@@ -160,7 +160,7 @@ def _add_cases(app: FastAPI, questions: Questions, shaper: Shaper, city: City, c
     @app.get("/api/cases/{case_id}", tags=["cases"], responses=_MISSING)
     def show_case(case_id: CaseId, at: Annotated[Hindsight, Query()]) -> CaseAnswer:
         """One case, and who held it how long: as it is, or as it was."""
-        found, waiting = questions.case(case_id)
+        found, held = questions.case(case_id)
         if found is None:
             raise NotFound(
                 f"There is no case {case_id}. Look its id up with /api/cases?id=<its beginning>; a case that has just "
@@ -169,7 +169,7 @@ def _add_cases(app: FastAPI, questions: Questions, shaper: Shaper, city: City, c
         now = utc_now(clock())
         entries = seen(questions.whole_timeline(case_id), as_of=at.as_of, happened_by=at.happened_by)
         if at.as_of is None and at.happened_by is None:
-            return shaper.case(found, now, waiting if found.parked_at else None, shaper.shares(entries, now))
+            return shaper.case(found, now, held, shaper.shares(entries, now))
         moment = min(text for text in (at.as_of, at.happened_by, now) if text is not None)
         then = case_as_it_was(entries)
         if then is None:
@@ -186,9 +186,9 @@ def _add_cases(app: FastAPI, questions: Questions, shaper: Shaper, city: City, c
     def list_parked(page: Annotated[ParkedFilters, Query()]) -> ParkedPage:
         """Cases whose decision failed and that wait for a person, the longest waiting first."""
         now = utc_now(clock())
-        rows, waiting = questions.parked(page)
+        rows, held = questions.parked(page)
         found, following = cursor_behind(rows, page.limit, "parked_at")
-        return ParkedPage(parked=[shaper.case(row, now, waiting.get(row.id, 0)) for row in found], next=following)
+        return ParkedPage(parked=[shaper.case(row, now, held.get(row.id)) for row in found], next=following)
 
     @app.get("/api/parked/causes", tags=["cases"])
     def list_parked_causes(
@@ -263,9 +263,9 @@ def _add_refusals(app: FastAPI, questions: Questions, shaper: Shaper) -> None:
 
     @app.get("/api/acts", tags=["acts"])
     def list_acts(filters: Annotated[ActFilters, Query()]) -> ActPage:
-        """What operators did to parked cases and rejected events: who, when, why; the newest first."""
+        """What operators did to parked cases and rejected events: who, when, why, what came of it; the newest first."""
         found, following = cursor_behind(questions.acts(filters), filters.limit, "at")
-        return ActPage(acts=[act_of(row, row.refusal_id) for row in found], next=following)
+        return ActPage(acts=[act_of(row, row.refusal_id, row.ran_seq) for row in found], next=following)
 
 
 # -- refusals in words

@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import TypeVar
 
 from bus.identity import Caller
+from schemas.types.cases import CaseReplayed
 from services.casebook.acts import KINDS
 from services.casebook.answers import EntryAnswer, RejectionAnswer
 from services.casebook.filters import RejectionFilters
 
 Refusal = TypeVar("Refusal", bound=RejectionAnswer)
+
+_NAMING = frozenset({*KINDS, CaseReplayed.registered.name})
+"""Types whose events name an operator."""
 
 
 class OfAnother(Exception):
@@ -35,8 +39,8 @@ def sees(agency: str, caller: Caller) -> bool:
 
 
 def without_names(entry: EntryAnswer, caller: Caller) -> EntryAnswer:
-    """An operator's act says who acted only to those who may see acts."""
-    if caller.may("acts") or entry.type not in KINDS or entry.data is None:
+    """An operator's act, and the word that it helped, say who acted only to those who may see acts."""
+    if caller.may("acts") or entry.type not in _NAMING or entry.data is None:
         return entry
     return entry.model_copy(update={"data": {name: value for name, value in entry.data.items() if name != "by"}})
 

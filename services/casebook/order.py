@@ -13,13 +13,13 @@ from collections.abc import Iterator, Sequence
 
 from bus.city.model import OPERATIONS, RESERVED_AGENCY_IDS
 from bus.history import HISTORY
-from schemas.types.cases import CaseParked, TimerFired
+from schemas.types.cases import CaseParked, CaseReplayed, TimerFired
 from services.casebook.case import Case
 from services.casebook.entry import Entry
 from services.casebook.refusals import WORKFLOWS
 
 _TIMER_FIRED = TimerFired.registered.name
-_CASE_PARKED = CaseParked.registered.name
+_OF_PARKING = frozenset({CaseParked.registered.name, CaseReplayed.registered.name})
 
 
 def is_consequence(entry: Entry) -> bool:
@@ -36,7 +36,7 @@ def is_consequence(entry: Entry) -> bool:
 
 def is_parking(entry: Entry) -> bool:
     """Whether it tells of the case as such, parked or seen to by an operator: that counts in the log's own order."""
-    return entry.type == _CASE_PARKED or entry.agency == OPERATIONS
+    return entry.type in _OF_PARKING or entry.agency == OPERATIONS
 
 
 def follows(case: Case, entry: Entry) -> bool:

@@ -23,16 +23,18 @@ from sqlalchemy import (
     tuple_,
 )
 
-from bus.city.model import RESERVED_AGENCY_IDS
+from schemas.types.cases import CaseReplayed
 from services.casebook import tables
 from services.casebook.entry import Entry
 from services.casebook.filters import ActFilters, CaseFilters, Cursor, Grouping, Page, ParkedFilters, RejectionFilters
+from services.casebook.parkings import Held, held
 from services.casebook.statements import timelines
 
 Found = Sequence[Row[Any]]
 
 _case, _party, _line, _rejected = tables.cases.c, tables.case_parties.c, tables.timeline.c, tables.rejected.c
 _act = tables.acts.c
+_REPLAYED = CaseReplayed.registered.name
 
 
 class Questions:
@@ -55,20 +57,19 @@ class Questions:
         with self._asking() as connection:
             return connection.execute(question).all()
 
-    def case(self, id: str) -> tuple[Row[Any] | None, int]:
-        """The case, and how many events wait in it where it is parked."""
+    def case(self, id: str) -> tuple[Row[Any] | None, Held | None]:
+        """The case, and how it is held where it is parked."""
         with self._asking() as connection:
             found = connection.execute(select(tables.cases).where(_case.id == id)).one_or_none()
-            waiting = _waiting(connection, [id]).get(id, 0) if found is not None and found.parked_at else 0
-            return found, waiting
+            return found, held(connection, [id]).get(id) if found is not None else None
 
     def whole_timeline(self, case_id: str) -> list[Entry]:
         """All entries of a case, in the log's order."""
         with self._asking() as connection:
             return [entry for _, entries in timelines(connection, [case_id]) for entry in entries]
 
-    def parked(self, page: ParkedFilters) -> tuple[Found, dict[str, int]]:
-        """Parked cases, the longest waiting first, one more than the page holds; and how many events wait in each."""
+    def parked(self, page: ParkedFilters) -> tuple[Found, dict[str, Held]]:
+        """Parked cases, the longest waiting first, one more than the page holds; and how each is held."""
         question = select(tables.cases).where(_case.parked_at.is_not(None))
         if page.event_type is not None:
             question = question.where(_case.parked_event_type == page.event_type)
@@ -79,7 +80,7 @@ class Questions:
         question = _page(question, page, _case.parked_at, _case.id, newest_first=False)
         with self._asking() as connection:
             found = connection.execute(question).all()
-            return found, _waiting(connection, [row.id for row in found])
+            return found, held(connection, [row.id for row in found])
 
     def parked_causes(self, by: Grouping, limit: int) -> Found:
         """Rows of what they are grouped by, `cases` and `oldest`, the most first."""
@@ -163,7 +164,13 @@ class Questions:
     def acts(self, page: ActFilters) -> Found:
         """What operators did, the newest first, one more than the page holds."""
         place = and_(_line.case_id == _act.case_id, _line.seq == _act.seq)
-        question = select(tables.acts, _line.refusal_id, _line.event_id.label("id")).join(tables.timeline, place)
+        after = tables.timeline.alias().c
+        ran = select(func.min(after.seq)).where(
+            after.case_id == _act.case_id, after.seq > _act.seq, after.type == _REPLAYED,
+            after.causationid == _line.event_id,
+        )  # fmt: skip
+        columns = (_line.refusal_id, _line.event_id.label("id"), ran.scalar_subquery().label("ran_seq"))
+        question = select(tables.acts, *columns).join(tables.timeline, place)
         for column, wanted in (
             (_act.case_id, page.case_id),
             (_act.rejection_id, page.rejection_id),
@@ -270,26 +277,3 @@ def cursor_behind(found: Found, limit: int, at: str) -> tuple[Found, str | None]
         return found, None
     last = found[limit - 1]
     return found[:limit], Cursor(getattr(last, at), last.id).encode()
-
-
-def _waiting(connection: Connection, ids: Sequence[str]) -> dict[str, int]:
-    """How many events of agencies wait behind the one at which these cases are parked.
-
-    They may have come into the log before the word that the case is parked.
-    """
-    if not ids:
-        return {}
-    at = tables.timeline.alias()
-    place = select(func.min(at.c.seq)).where(at.c.case_id == _case.id, at.c.event_id == _case.parked_event_id)
-    question = (
-        select(_line.case_id, func.count())
-        .join(tables.cases, _case.id == _line.case_id)
-        .where(
-            _line.case_id.in_(ids),
-            _line.seq > func.coalesce(place.scalar_subquery(), _case.parked_seq),
-            _line.agency.not_in(sorted(RESERVED_AGENCY_IDS)),
-            _line.refusal_id.is_(None),
-        )
-        .group_by(_line.case_id)
-    )
-    return {row[0]: row[1] for row in connection.execute(question)}

@@ -28,6 +28,7 @@ from services.casebook.answers import (
 from services.casebook.case import Case
 from services.casebook.entry import Entry
 from services.casebook.hindsight import Share, shares
+from services.casebook.parkings import Held
 from services.casebook.questions import Found
 from services.casebook.states import STATES
 from services.casebook.summaries import summary_of
@@ -40,7 +41,7 @@ class Shaper:
         self._city = city
 
     def case(
-        self, row: Row[Any] | Case, now: str, waiting: int | None = None, delays: Sequence[Share] = ()
+        self, row: Row[Any] | Case, now: str, held: Held | None = None, delays: Sequence[Share] = ()
     ) -> CaseAnswer:
         """A row of `cases`, or a case as it was. `now`: for `overdue`."""
         service = self._city.services.get(row.service_code)
@@ -77,7 +78,7 @@ class Shaper:
             estimate=_amount(row.estimate_amount, row.estimate_currency),
             cost=_amount(row.cost_amount, row.cost_currency),
             escalation_step=row.escalation_step,
-            parked=_parking(row, waiting),
+            parked=_parking(row, held),
             events=row.events,
         )
 
@@ -185,7 +186,7 @@ def _amount(amount: str | None, currency: str | None) -> Amount | None:
     return Amount(amount=amount, currency=currency) if amount is not None and currency is not None else None
 
 
-def _parking(row: Row[Any] | Case, waiting: int | None) -> Parking | None:
+def _parking(row: Row[Any] | Case, held: Held | None) -> Parking | None:
     if row.parked_at is None:
         return None
     return Parking(
@@ -193,14 +194,15 @@ def _parking(row: Row[Any] | Case, waiting: int | None) -> Parking | None:
         event_id=row.parked_event_id,
         event_type=row.parked_event_type,
         error=row.parked_error,
-        waiting=waiting,
+        waiting=held.waiting if held is not None else None,
+        workflow=held.workflow if held is not None else None,
     )
 
 
-def act_of(row: Row[Any], refusal_id: str | None = None) -> ActAnswer:
-    """A row of `acts`."""
-    fields = {name: getattr(row, name) for name in ActAnswer.model_fields if name != "refusal_id"}
-    return ActAnswer(**fields, refusal_id=refusal_id)
+def act_of(row: Row[Any], refusal_id: str | None = None, ran_seq: int | None = None) -> ActAnswer:
+    """A row of `acts`, and what came of it as far as that was asked for."""
+    fields = {name: getattr(row, name) for name in ActAnswer.model_fields if name not in ("refusal_id", "ran_seq")}
+    return ActAnswer(**fields, refusal_id=refusal_id, ran_seq=ran_seq)
 
 
 def _rejection(row: Row[Any], act: Row[Any] | None) -> dict[str, Any]:

@@ -69,6 +69,10 @@ _SAYS: Mapping[str, tuple[str, str]] = {
         "Ditahan: keputusan atas {event_type} gagal",
         "Parked: the decision on {event_type} failed",
     ),
+    "subak.case.replayed.v1": (
+        "Berjalan lagi, peristiwa yang dijalankan: {events}{reason}",
+        "Runs again, events run: {events}{reason}",
+    ),
     "subak.case.escalated.v1": (
         "Dinaikkan dari {from_agency} ke {to_agency}{reason}",
         "Escalated from {from_agency} to {to_agency}{reason}",

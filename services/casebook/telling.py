@@ -18,6 +18,7 @@ from schemas.types import (
     ApprovalSentBack,
     CaseEscalated,
     CaseParked,
+    CaseReplayed,
     CorrectionRequested,
     DiscardRequested,
     ReplayRequested,
@@ -248,6 +249,7 @@ def _parked(case: Case, entry: Entry, content: Content) -> None:
 @tells(ReplayRequested)
 @tells(DiscardRequested)
 @tells(CorrectionRequested)
+@tells(CaseReplayed)
 def _seen_to(case: Case, entry: Entry, content: Content) -> None:
     case.parked_at = case.parked_event_id = case.parked_event_type = case.parked_error = None
     case.parked_seq = None

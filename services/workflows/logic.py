@@ -22,7 +22,7 @@ from schemas.envelope import Event
 from schemas.failures import Reason, Refused, Unprocessable
 from schemas.identifiers import derived_id
 from schemas.types.acts import CorrectionRequested, DiscardRequested
-from schemas.types.cases import CaseParked, TimerFired
+from schemas.types.cases import CaseParked, CaseReplayed, TimerFired
 from services.workflows import repairing
 from services.workflows.batch import Batch
 from services.workflows.deciding import TIMER_FIRED, Deciding
@@ -224,15 +224,18 @@ class Workflows:
             about = {"case": event.subject, "event_id": event.id, "type": event.type, "error": repr(error)}
             log.error("case_parked", **about, exc_info=error)
         batch.view.parked[event.subject] = (parked, *batch.view.parked_events(event.subject))
-        case = batch.view.case(event.subject) or CaseState(
-            id=event.subject, workflow="", state="", correlation=event.correlationid or event.id,
-            jurisdiction=event.jurisdiction,
-        )  # fmt: skip
         data = CaseParked(event_id=event.id, event_type=event.type, error=repr(error)[:4000].replace("\x00", ""))
-        label = f"parked {act.id if act is not None else ''}"
-        said = consequence(Emission(data, None, ()), label, event, case, source=self._source, now=batch.now_text)
-        batch.outputs.append(Output(EVENTS, said.key, said.data, said.headers(), self._number))
+        self._tell(data, f"parked {act.id if act is not None else ''}", event, event, batch)
         batch.count("parked")
+
+    def _tell(self, data: CaseParked | CaseReplayed, label: str, cause: Event, of_case: Event, batch: Batch) -> None:
+        """Say of the case as such what befell it. There may be none yet: then it has its place by an event of it."""
+        case = batch.view.case(cause.subject) or CaseState(
+            id=cause.subject, workflow="", state="", correlation=of_case.correlationid or of_case.id,
+            jurisdiction=of_case.jurisdiction,
+        )  # fmt: skip
+        said = consequence(Emission(data, None, ()), label, cause, case, source=self._source, now=batch.now_text)
+        batch.outputs.append(Output(EVENTS, said.key, said.data, said.headers(), self._number))
 
     def _act(self, act: Event, batch: Batch) -> None:
         """What an operator asks: of a parked case it is done here; what concerns rejected events is only noted."""
@@ -242,8 +245,9 @@ class Workflows:
         id, wish = act.subject, repairing.wish_of(act)
         waiting = batch.view.parked_events(id)
         head = repairing.head_of(waiting, id, wish)
+        ran: list[Event] = []
         if isinstance(wish, CorrectionRequested):
-            self._correct(act, wish, head, batch)
+            ran.append(self._correct(act, wish, head, batch))
             waiting = waiting[1:]
         elif isinstance(wish, DiscardRequested):
             self._refusing.refuse(head.event, head.as_record(self._number), repairing.left_out(wish), batch)
@@ -252,9 +256,9 @@ class Workflows:
         case = batch.view.case(id)
         if case is not None and case.turns:
             batch.view.put(msgspec.structs.replace(case, turns=0))  # a person has looked at it
-        self._run(waiting, act, batch)
+        self._run(waiting, act, batch, ran, head.event)
 
-    def _correct(self, act: Event, wish: CorrectionRequested, head: ParkedEvent, batch: Batch) -> None:
+    def _correct(self, act: Event, wish: CorrectionRequested, head: ParkedEvent, batch: Batch) -> Event:
         """Decide on the corrected event, and write it before what follows from it. Raises with nothing changed."""
         event = repairing.corrected(act, wish, head.event, self._city)
         place = len(batch.outputs)
@@ -269,16 +273,28 @@ class Workflows:
         written = msgspec.structs.replace(event, workflowversion=case.workflow)  # by this the stage knows it again
         batch.outputs.insert(place, Output(EVENTS, written.key, written.data, written.headers(), self._number))
         self._refusing.refuse(head.event, head.as_record(self._number), repairing.stood_in_for(wish, event), batch)
+        return event
 
-    def _run(self, waiting: Sequence[ParkedEvent], act: Event, batch: Batch) -> None:
-        """Run what waits in a case, in order, until it is empty or fails again."""
+    def _run(
+        self, waiting: Sequence[ParkedEvent], act: Event, batch: Batch, ran: Sequence[Event], parked_at: Event
+    ) -> None:
+        """Run what waits in a case, in order, until it is empty or fails again; the case's timeline tells of either.
+
+        Args:
+            ran: what has run already.
+            parked_at: the event at which the case was parked.
+        """
+        refusals = 0
         for place, parked in enumerate(waiting):
             try:
                 self._decide(parked.event, parked.at_ms, batch, looked_at=True)
             except Refused as refused:
+                refusals += 1
                 self._refusing.refuse(parked.event, parked.as_record(self._number), refused, batch)
             except Exception as error:
                 batch.view.parked[act.subject] = tuple(waiting[place + 1 :])
                 self._park(parked, error, batch, act=act)
                 return
         batch.count("replayed")
+        said = repairing.ran(act, [*ran, *(parked.event for parked in waiting)], refusals)
+        self._tell(said, "replayed", act, parked_at, batch)

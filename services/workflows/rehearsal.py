@@ -20,13 +20,14 @@ from schemas.envelope import Event
 from schemas.failures import Refused
 from schemas.registry import registry
 from schemas.types.acts import EventDiscarded
-from schemas.types.cases import CaseParked
+from schemas.types.cases import CaseParked, CaseReplayed
 from services.workflows.catalogue import WORKFLOWS
 from services.workflows.definition import Workflow
 from services.workflows.logic import Workflows
 from services.workflows.memory import ParkedEvent
 
 CASE_PARKED = CaseParked.registered.name
+CASE_REPLAYED = CaseReplayed.registered.name
 
 FIRST_OFFSET = 1 << 52
 """Behind all that any log holds."""
@@ -97,7 +98,7 @@ class Rehearsal:
                 problem = why if data.event_id in own else problem
             elif event.type == CASE_PARKED:
                 parked = registry.get(event.type).read(event.data).error
-            else:
+            elif event.type != CASE_REPLAYED:
                 said.append(event.type)
         outcome: Literal["unparked", "failed_again", "let_in", "refused"] = "unparked"
         if problem is not None:

@@ -18,6 +18,7 @@ from schemas.failures import Reason, Refused
 from schemas.identifiers import derived_id
 from schemas.registry import registry
 from schemas.types.acts import CorrectionRequested, DiscardRequested, ReplayRequested
+from schemas.types.cases import RAN_NAMED_MAX, CaseReplayed
 
 if TYPE_CHECKING:
     from services.workflows.memory import ParkedEvent
@@ -98,3 +99,16 @@ def fails_again(error: Exception) -> Refused:
     """Why a correction is refused with which the decision fails again."""
     fix = "The case is parked as before. Repair the workflow, or correct the event otherwise."
     return Refused([Reason("fails_again", "data.data", f"with this data the decision fails too: {error!r}", fix)])
+
+
+def ran(act: Event, events: Sequence[Event], refused: int) -> CaseReplayed:
+    """What the case's timeline says once all that waited has run. `events`: what ran, in order."""
+    wish = wish_of(act)
+    return CaseReplayed(
+        act_type=act.type,
+        by=wish.by,
+        reason=wish.reason,
+        events=len(events),
+        event_ids=tuple(event.id for event in events[:RAN_NAMED_MAX]),
+        refused=refused or None,
+    )

@@ -23,6 +23,7 @@ from services.casebook.measuring import measure
 from services.casebook.questions import Questions
 from services.casebook.writer import Writer
 from services.workflows.repair import joint as repair_module
+from services.workflows.repair import repair
 from tests.casebook.tables import fill, rows
 from tests.support.logbook import START, Logbook
 
@@ -253,6 +254,33 @@ async def test_a_parked_case_shows_its_error_and_what_waits_behind_it(
     assert (await ask(client, f"/api/cases/{found['id']}"))["parked"]["waiting"] == 2
     assert await ids(client, parked=True) == {found["id"]}
     assert await ids(client, parked=False) == {logbook.case_id("replayed")}
+    assert found["parked"]["workflow"] == found["workflow"] == repair.id
+
+
+async def test_a_case_that_runs_again_says_so_in_its_timeline_and_beside_the_act_that_did_it(
+    writing: Engine, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logbook = Logbook(CITY)
+    with monkeypatch.context() as broken:
+        broken.setattr(repair_module, "order", lambda *_, **__: 1 / 0)
+        logbook.say(CITY.citizens_channel, RequestSubmitted(service_code=SERVICE, area=RENON), case="replayed")
+        failed = logbook.say(HOLDER, RequestAcknowledged(), case="replayed")
+        logbook.say("operations", ReplayRequested(by="ops-1", reason="too early"), case="replayed")
+    logbook.say("operations", ReplayRequested(by="ops-1", reason="mended"), case="replayed")
+    logbook.say("operations", ReplayRequested(by="ops-2", reason="once more"), case="replayed")
+    fill(writing, logbook)
+    entries = (await ask(client, f"/api/cases/{logbook.case_id('replayed')}/timeline"))["entries"]
+    [word] = [entry for entry in entries if entry["type"] == "subak.case.replayed.v1"]
+    assert word["summary"] == {
+        "id": "Berjalan lagi, peristiwa yang dijalankan: 1: mended",
+        "en": "Runs again, events run: 1: mended",
+    }
+    assert word["data"]["event_ids"] == [failed.id]
+    acts = {act["reason"]: act for act in (await ask(client, "/api/acts"))["acts"]}
+    assert {reason: act["ran_seq"] for reason, act in acts.items()} == {
+        "too early": None, "mended": word["seq"], "once more": None,
+    }  # fmt: skip
+    assert acts["once more"]["refusal_id"] is not None
 
 
 async def test_rejections_show_every_reason_and_the_record(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from datetime import timedelta
@@ -360,6 +361,11 @@ def test_a_parked_case_is_marked_until_its_replay(
     fill(writing, logbook)
     found = case(writing, logbook)
     assert (found["parked_at"], found["parked_error"], found["parked_seq"]) == (None, None, None)
+    last = line(writing, logbook)[-1]
+    assert (last["type"], json.loads(last["data"])["events"]) == ("subak.case.replayed.v1", 2), "its word is the last"
+    for portion in (1, 3):
+        fill(writing, logbook, portion=portion)
+        assert case(writing, logbook) == found
     assert found["state"] == logbook.state(1) == "accepted"
 
 

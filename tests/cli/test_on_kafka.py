@@ -194,5 +194,12 @@ async def test_a_parked_case_is_replayed_and_what_became_of_it_is_told(
         assert [entry["agency"] for entry in replays] == ["operations"] * 2
         event_id = events[1][1].id
         assert replays[1]["data"] == {"reason": "mended", "by": "ops-1", "event_id": event_id}
+        [word] = [entry for entry in entries if entry["type"] == "subak.case.replayed.v1"]
+        assert word["causationid"] == replays[1]["event_id"], "the one that failed again says that the case runs"
+        assert word["data"] == {
+            "act_type": "subak.case.replayrequested.v1", "by": "ops-1", "reason": "mended",
+            "events": 2, "event_ids": [event.id for _, event in events[1:]],
+        }  # fmt: skip
+        assert "Runs again, events run: 2: mended" in await asyncio.to_thread(said, "case", "show", id)
         result = await asyncio.to_thread(run, "parked", "replay", id, "--reason", "once more")
         assert isinstance(result.exception, Unprocessable)

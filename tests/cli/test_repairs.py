@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from bus.topics import EVENTS
+from schemas.envelope import Event
 from schemas.failures import SubakError
+from schemas.registry import registry
+from schemas.types.cases import CaseReplayed
 from schemas.types.requests import RequestAcknowledged, RequestSubmitted
 from schemas.types.workorders import WorkOrderAccepted, WorkOrderStarted
 from schemas.values import Reporter
@@ -23,6 +29,7 @@ from tests.support.logbook import PERSONAL, Logbook
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.usefixtures("quiet")]
 
 CASES = 50
+REPLAYED = CaseReplayed.registered.name
 
 
 @pytest.fixture
@@ -112,8 +119,67 @@ async def test_fifty_parked_cases_run_in_order_after_the_repair_once_though_two_
             assert whole["case"]["state"] == "in_progress"
             replays = [each for each in whole["timeline"] if each["type"] == "subak.case.replayrequested.v1"]
             assert {each["data"]["by"] for each in replays} <= {"ops-1", "ops-2"}
-            assert len([each for each in replays if each["refusal_id"] is None]) == 1
+            [good] = [each for each in replays if each["refusal_id"] is None]
+            [word] = [each for each in whole["timeline"] if each["type"] == REPLAYED]
+            assert word["causationid"] == good["event_id"]
+            assert (word["data"]["by"], word["data"]["reason"]) == (good["data"]["by"], "mended")
+            waited = [event.id for event in told if event.subject == logbook.case_id(number)]
+            assert (word["data"]["events"], word["data"]["event_ids"]) == (3, waited)
+        log = [record for record in await bus.read(EVENTS) if ("ce_type", REPLAYED.encode()) in record.headers]
+        assert len({record.key for record in log}) == len(log) == CASES, "not one word for each case"
         assert "is not parked" in await refused("parked", "replay", logbook.case_id(3), "--reason", "again")
+
+
+async def test_a_stage_killed_between_the_words_of_a_replay_and_their_commit_says_them_once(
+    bus: SmallBus, logbook: Logbook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    channel, service = bus.city.citizens_channel, sorted(bus.city.services)[0]
+    holder = bus.city.candidates(service, bus.city.area)[0]
+    submitted = RequestSubmitted(service_code=service, area=bus.city.area)
+    first = [logbook.say(channel, submitted, case=number) for number in range(3)]
+    then = [logbook.say(holder, RequestAcknowledged(), case=number) for number in range(3)]
+    async with casebook(bus, tmp_path, monkeypatch), bus.running("gateway"):
+        with monkeypatch.context() as broken:
+            broken.setattr(repair_module, "order", lambda *_, **__: 1 / 0)
+            async with bus.running("workflows"):
+                await bus.publish(channel, *first)
+                await until(lambda: len(found("case", "list")["cases"]) == 3)
+                await bus.publish(holder, *then)
+                await until(lambda: len(found("parked", "list")["parked"]) == 3)
+        dying = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "tests.support.dying", bus.settings.bootstrap_servers
+        )
+        for name in ("ops-1", "ops-2"):
+            sent = await acts("parked", "replay", "--all", "--reason", "mended", "--by", name, "--wait", "0")
+            assert outcomes(sent) == ["sent"] * 3
+        assert await asyncio.wait_for(dying.wait(), 60) == -signal.SIGKILL
+        assert len((await ask("parked", "list"))["parked"]) == 3, "what was not committed counts"
+        assert await words_of_replays(bus, "read_committed") == []
+        written = await words_of_replays(bus, "read_uncommitted")
+        assert written, "it was killed too early, so the test proves nothing"
+        async with bus.running("workflows"):
+            await until(lambda: not found("parked", "list")["parked"])
+        log = await words_of_replays(bus, "read_committed")
+    assert sorted(event.subject for event in log) == sorted(logbook.case_id(number) for number in range(3))
+    assert {event.id for event in written} <= {event.id for event in log}, "said again under another id"
+    assert {registry.get(event.type).read(event.data).by for event in log} == {"ops-1"}
+
+
+async def words_of_replays(bus: SmallBus, isolation: str) -> list[Event]:
+    """What stands in the log of cases that run again, committed or as it was written."""
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=bus.settings.bootstrap_servers, isolation_level=isolation, auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    places = [TopicPartition(EVENTS, number) for number in range(bus.settings.partitions)]
+    consumer.assign(places)
+    found_: list[Event] = []
+    while records := await consumer.getmany(timeout_ms=1000):
+        for record in (record for batch in records.values() for record in batch):
+            event = Event.from_record(list(record.headers), record.value)
+            found_ += [event] if event.type == REPLAYED else []
+    await consumer.stop()
+    return found_
 
 
 async def test_a_parked_event_is_corrected_or_left_out_and_hostile_edits_do_nothing(
@@ -172,7 +238,15 @@ async def test_a_parked_event_is_corrected_or_left_out_and_hostile_edits_do_noth
         [new] = [each for each in whole["timeline"] if (each["data"] or {}).get("status_notes") == "Corrected."]
         assert (new["agency"], new["causationid"]) == (holder, said_["corrected"].id)
         assert new["event_id"] != said_["corrected"].id
-        assert (await ask("case", "show", ids["left out"]))["case"]["state"] == "forwarded"
+        left = await ask("case", "show", ids["left out"])
+        assert left["case"]["state"] == "forwarded"
+        [ran], [none] = (
+            [each["data"] for each in one["timeline"] if each["type"] == REPLAYED] for one in (whole, left)
+        )
+        assert (ran["act_type"], ran["by"], ran["event_ids"]) == (
+            "subak.case.correctionrequested.v1", "ops-1", [new["event_id"]],
+        )  # fmt: skip
+        assert (none["act_type"], none["by"], none["events"]) == ("subak.case.discardrequested.v1", "ops-2", 0)
         notices = [event for event in await bus.inbox(holder) if event.type == "subak.event.rejected.v1"]
         assert len(notices) == 2, "the sender was not told what became of its events"
 

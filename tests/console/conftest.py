@@ -107,7 +107,7 @@ def _log(patch: pytest.MonkeyPatch) -> Logbook:
             logbook.say(HOLDER, RequestAcknowledged(), case=name)
             logbook.say(HOLDER, WorkOrderAccepted(), case=name)
             logbook.say(HOLDER, WorkOrderCompleted(), case=name)
-    logbook.say("operations", ReplayRequested(reason=HOSTILE), case="replayed")
+    logbook.say("operations", ReplayRequested(reason=HOSTILE, by="ops-7"), case="replayed")
     logbook.say(SECOND, WorkOrderAccepted(), case=3)
     request = RequestSubmitted(service_code=SERVICE, area=AREA, reporter=Reporter(**PERSONAL))
     event = logbook.say(CITY.citizens_channel, request, case="again")

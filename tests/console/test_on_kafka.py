@@ -129,11 +129,20 @@ async def test_parked_cases_are_replayed_as_a_group_once_and_what_became_of_each
                 told += (await client.get(str(answer.url))).text
         assert told.count("runs again") == 2, "each case, by whichever of the two confirmations came first"
         await until(lambda: _is(summary("parked"), 0))
+        acts = (await client.get("/acts")).text
+        assert acts.count("runs again") == 2, "the replay that failed again, or the second one, says that the case runs"
         for id in ids:
             timeline = (await client.get(f"/cases/{id}")).text
             assert "mended" in timeline
             entries = (await parts.casebook.ask(f"/api/cases/{id}/timeline"))["entries"]
             assert len([each for each in entries if each["type"] == "subak.workorder.issued.v1"]) == 1, "once only"
+            [word] = [each for each in entries if each["type"] == "subak.case.replayed.v1"]
+            assert (word["data"]["by"], word["data"]["reason"], word["data"]["events"]) == ("ops-1", "mended", 1)
+            assert "Runs again, events run: 1: mended" in timeline
+            [row] = re.findall(rf'<tr>(?:(?!</tr>)[\s\S])*href="/cases/{id}#e{word["seq"]}"[\s\S]*?</tr>', acts)
+            assert "ops-1" in row
+            assert "runs again" in row
+            assert "mended" in row
         late = await client.post("/parked/replay", data=form | {"reason": "late"})
         assert late.status_code == 404
         assert "none of these waits any more" in late.text

@@ -80,6 +80,29 @@ async def test_causes_lead_to_their_cases_and_rejections(shown: Shown) -> None:
     assert "/rejected?code=unknown_service&amp;agency=" in rejected
 
 
+@pytest.mark.parametrize(
+    ("language", "runs", "says"),
+    [
+        ("en", "runs again", "Runs again, events run: 3"),
+        ("id", "berjalan lagi", "Berjalan lagi, peristiwa yang dijala"),
+    ],
+)
+async def test_a_replay_that_helped_is_seen_among_the_acts_and_in_the_cases_timeline(
+    shown: Shown, language: str, runs: str, says: str
+) -> None:
+    id = shown.logbook.case_id("replayed")
+    async with shown.client() as client:
+        client.headers["accept-language"] = language
+        acts = (await client.get("/acts")).text
+        [(link, badge)] = re.findall(rf'<a class="badge" href="/cases/{id}#(e\d+)">([^<]+)</a>', acts)
+        assert badge == runs
+        page = (await client.get(f"/cases/{id}")).text
+    [entry] = re.findall(rf'<li id="{link}"[\s\S]*?</li>', page)
+    assert says in entry
+    assert "case.replayed" in entry
+    assert "<script" not in entry, "the operator's reason was not escaped"
+
+
 async def test_pages_are_turned_by_key_and_no_case_comes_twice(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cases, "ROWS", 5)
     seen: list[str] = []

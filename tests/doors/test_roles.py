@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -127,10 +128,14 @@ async def test_the_names_of_operators_are_for_those_who_may_see_acts(locked: Loc
         for role in ("citizen", "auditor"):
             caller = said(Caller("x", "x", frozenset({role})))
             entries = (await asking.get(f"/api/cases/{id}/timeline", headers={HEADER: caller})).json()["entries"]
-            told[role] = [each["data"] for each in entries if each["type"] == "subak.case.replayrequested.v1"]
+            kinds = ("subak.case.replayrequested.v1", "subak.case.replayed.v1")
+            told[role] = [each["data"] for kind in kinds for each in entries if each["type"] == kind]
+            assert len(told[role]) == 2
+            assert ("ops-7" in json.dumps(entries)) == (role == "auditor"), "a summary names the operator"
         assert "reason" in told["citizen"][0]
         assert all("by" not in data for data in told["citizen"])
-        assert told["auditor"] == [{**told["citizen"][0], **told["auditor"][0]}]
+        assert all(data["by"] == "ops-7" for data in told["auditor"])
+        assert told["auditor"] == [{**data, "by": "ops-7"} for data in told["citizen"]]
 
 
 async def personal_event(locked: Locked) -> str:

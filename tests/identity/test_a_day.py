@@ -72,7 +72,9 @@ SAYS: dict[str, list[str | tuple[int, str]]] = {
     "subak parked list": ["No case is parked"],
     "subak rejected list": ["Nothing was refused"],
     "subak case list --agency port --state in_progress --limit 5": [(5, CASE)],
-    "subak case show $CASE": [r"(?s)case.parked.*Replay requested: Release 2 knows every service again"],
+    "subak case show $CASE": [
+        r"(?s)case.parked.*Replay requested: Release 2 knows every service again.*Runs again, events run: 2"
+    ],
     "subak reconcile": ["Every event since .* is where it must be"],
 }
 """What the page's commands say, each time that they stand there: a pattern, or how often at least it is found."""

@@ -22,7 +22,7 @@ SHARED = {
     "approval": "requested granted refused sentback expired",
     "workorder": "issued accepted declined started suspended completed cancelled "
     "inspectionrequested inspected defectfound",
-    "case": "parked escalated timerfired replayrequested discardrequested correctionrequested",
+    "case": "parked replayed escalated timerfired replayrequested discardrequested correctionrequested",
     "event": "rejected resendrequested discarded",
 }
 

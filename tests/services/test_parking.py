@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
+import msgspec
 import pytest
 
 from bus.logic import Decided
@@ -13,9 +14,10 @@ from bus.topics import CASES, EVENTS
 from schemas.envelope import Event
 from schemas.identifiers import derived_id
 from schemas.types.acts import CorrectionRequested, DiscardRequested, ReplayRequested
-from schemas.types.cases import CaseParked, TimerFired
+from schemas.types.cases import CaseParked, CaseReplayed, TimerFired
 from schemas.types.requests import RequestAcknowledged, RequestClosed, RequestSubmitted, RequestWithdrawn
 from schemas.types.workorders import WorkOrderAccepted, WorkOrderIssued, WorkOrderStarted
+from services.workflows import repairing
 from services.workflows.catalogue import WORKFLOWS
 from services.workflows.deciding import Deciding
 from services.workflows.definition import CLOSED
@@ -23,6 +25,7 @@ from services.workflows.logic import Workflows
 from services.workflows.memory import Memory
 from services.workflows.rehearsal import Rehearsal
 from services.workflows.repair import joint as repair_module
+from services.workflows.repair import repair
 from tests.services.test_repair import AREA, CITIZENS, CITY, FIRST, SERVICE
 from tests.support.matter import Matter
 
@@ -68,6 +71,110 @@ def test_a_replay_after_the_repair_runs_what_waits_in_order(matter: Matter, brok
     matter.say("operations", ReplayRequested(reason="fixed"))
     assert (parked(matter), matter.state()) == ([], "in_progress")
     assert matter.said(WorkOrderIssued).attempt == 1
+
+
+def test_a_replay_that_succeeds_says_who_asked_why_and_how_many_events_ran_behind_what_follows_from_them(
+    matter: Matter, broken: pytest.MonkeyPatch
+) -> None:
+    matter.say(FIRST, RequestAcknowledged())
+    matter.say(FIRST, WorkOrderAccepted())
+    matter.say(FIRST, WorkOrderAccepted())
+    broken.undo()
+    waited = tuple(each.event.id for each in matter.logic.memory.parked[matter.id])
+    act = ReplayRequested(reason="fixed", by="ops-1", event_id=head(matter))
+    decided = matter.say("operations", act, id="the-replay")
+    told = matter.said(CaseReplayed)
+    assert told == CaseReplayed(
+        act_type=ReplayRequested.registered.name, by="ops-1", reason="fixed", events=3, event_ids=waited, refused=1
+    ), "the second acceptance was refused, and counts all the same"
+    log = [Event.from_record(each.headers, each.value) for each in decided.outputs if each.topic == EVENTS]
+    assert (log[-1].type, log[-1].causationid) == (CaseReplayed.registered.name, "the-replay")
+    assert (log[-1].jurisdiction, log[-1].recipient, log[-1].parties) == (AREA, None, None)
+
+
+def test_a_replay_that_fails_again_or_is_refused_does_not_say_that_it_ran(
+    matter: Matter, broken: pytest.MonkeyPatch
+) -> None:
+    matter.say(FIRST, RequestAcknowledged())
+    matter.say("operations", ReplayRequested(reason="too early", by="ops-1"))
+    assert matter.sent(CaseReplayed) == []
+    broken.undo()
+    matter.say("operations", ReplayRequested(reason="fixed", by="ops-1"))
+    matter.say("operations", ReplayRequested(reason="once more", by="ops-2"))
+    assert [told.reason for _, told in matter.sent(CaseReplayed)] == ["fixed"]
+
+
+def test_what_runs_behind_a_discarded_event_is_told_and_that_nothing_did_where_nothing_waited(
+    matter: Matter, broken: pytest.MonkeyPatch
+) -> None:
+    matter.say(FIRST, RequestAcknowledged())
+    matter.say("operations", DiscardRequested(reason="twice", by="ops-1", event_id=head(matter)))
+    told = matter.said(CaseReplayed)
+    assert (told.act_type, told.events, told.event_ids) == (DiscardRequested.registered.name, 0, ())
+    matter.say(FIRST, RequestAcknowledged())
+    matter.say(CITIZENS, RequestWithdrawn(), id="the-withdrawal")
+    matter.say("operations", DiscardRequested(reason="again", by="ops-1", event_id=head(matter)))
+    told = matter.said(CaseReplayed)
+    assert (told.reason, told.events, told.event_ids) == ("again", 1, ("the-withdrawal",))
+
+
+def test_a_correction_tells_of_the_event_that_it_put_in_and_of_what_ran_behind_it(
+    matter: Matter, broken: pytest.MonkeyPatch
+) -> None:
+    matter.say(FIRST, RequestAcknowledged())
+    matter.say(FIRST, WorkOrderAccepted(), id="the-acceptance")
+    broken.undo()
+    act = CorrectionRequested(reason="wrong", by="ops-1", event_id=head(matter), data="{}")
+    matter.say("operations", act, id="the-correction")
+    told = matter.said(CaseReplayed)
+    assert (told.events, told.event_ids) == (2, (derived_id("the-correction", "corrected"), "the-acceptance"))
+
+
+def test_two_who_replay_at_once_in_one_batch_or_in_two_leave_one_word(
+    matter: Matter, broken: pytest.MonkeyPatch
+) -> None:
+    matter.say(FIRST, RequestAcknowledged())
+    broken.undo()
+    acts = [replay_of(CITY, matter.id, event_id=head(matter), by=by, reason="fixed") for by in ("ops-1", "ops-2")]
+    matter.take(acts)
+    matter.take(acts)
+    assert [(event.causationid, told.by) for event, told in matter.sent(CaseReplayed)] == [(acts[0].id, "ops-1")]
+
+
+def test_a_replay_of_very_many_events_names_the_first_of_them_and_fits_into_a_record(
+    matter: Matter, broken: pytest.MonkeyPatch
+) -> None:
+    for data in (RequestAcknowledged(), WorkOrderAccepted(), WorkOrderStarted()):
+        matter.say(FIRST, data)
+    waited = [each.event.id for each in matter.logic.memory.parked[matter.id]]
+    broken.undo()
+    broken.setattr(repairing, "RAN_NAMED_MAX", 2)
+    matter.say("operations", ReplayRequested(reason="fixed", by="ops-1"))
+    told = matter.said(CaseReplayed)
+    assert (told.events, list(told.event_ids)) == (3, waited[:2])
+    longest = CaseReplayed(
+        act_type="x" * 200, by="x" * 200, reason="\U0001f6a7" * 1000, events=1000, event_ids=("x" * 128,) * 1000
+    )
+    assert len(longest.encode()) < 200_000
+
+
+def test_a_case_that_never_began_has_the_word_of_its_replay_in_its_own_place(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    matter = Matter(CITY)
+    with monkeypatch.context() as sick:
+        sick.setattr(repair, "_opens", defect)
+        event = Event.of(
+            RequestSubmitted(service_code=SERVICE, area=AREA), source=CITY.source_of(CITIZENS), subject=matter.id,
+            time=matter.now.isoformat(),
+        )  # fmt: skip
+        matter.take([msgspec.structs.replace(event, jurisdiction=AREA)])
+    [(parked_, _)] = matter.sent(CaseParked)
+    matter.say("operations", DiscardRequested(reason="a trial", by="ops-1", event_id=event.id))
+    [(word, _)] = matter.sent(CaseReplayed)
+    assert matter.case() is None
+    assert (word.subject, word.jurisdiction, word.correlationid) == (matter.id, AREA, event.id)
+    assert (parked_.jurisdiction, parked_.correlationid) == (word.jurisdiction, word.correlationid)
 
 
 def test_a_replay_before_the_repair_parks_again_at_the_same_event(matter: Matter, broken: pytest.MonkeyPatch) -> None:
