@@ -6,12 +6,15 @@ import asyncio
 import json
 import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
+from bus.repairing import replay_of
 from bus.topics import EVENTS
 from schemas.envelope import Event
 from schemas.failures import SubakError
@@ -146,23 +149,38 @@ async def test_a_stage_killed_between_the_words_of_a_replay_and_their_commit_say
                 await until(lambda: len(found("case", "list")["cases"]) == 3)
                 await bus.publish(holder, *then)
                 await until(lambda: len(found("parked", "list")["parked"]) == 3)
-        dying = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.support.dying", bus.settings.bootstrap_servers
-        )
-        for name in ("ops-1", "ops-2"):
-            sent = await acts("parked", "replay", "--all", "--reason", "mended", "--by", name, "--wait", "0")
-            assert outcomes(sent) == ["sent"] * 3
-        assert await asyncio.wait_for(dying.wait(), 60) == -signal.SIGKILL
-        assert len((await ask("parked", "list"))["parked"]) == 3, "what was not committed counts"
-        assert await words_of_replays(bus, "read_committed") == []
+        replays = [
+            replay_of(bus.city, event.subject, event_id=event.id, by=name, reason="mended")
+            for name in ("ops-1", "ops-2")
+            for event in then
+        ]
+        async with dying(bus) as stage:
+            await bus.publish("operations", *replays)
+            assert await asyncio.wait_for(stage.wait(), 60) == -signal.SIGKILL
+        assert await words_of_replays(bus, "read_committed") == [], "what was not committed counts"
         written = await words_of_replays(bus, "read_uncommitted")
         assert written, "it was killed too early, so the test proves nothing"
         async with bus.running("workflows"):
-            await until(lambda: not found("parked", "list")["parked"])
+            await until(lambda: len(found("rejected", "list")["rejected"]) == 3)
         log = await words_of_replays(bus, "read_committed")
+        assert {case["state"] for case in (await ask("case", "list"))["cases"]} == {"ordered"}
     assert sorted(event.subject for event in log) == sorted(logbook.case_id(number) for number in range(3))
     assert {event.id for event in written} <= {event.id for event in log}, "said again under another id"
     assert {registry.get(event.type).read(event.data).by for event in log} == {"ops-1"}
+
+
+@asynccontextmanager
+async def dying(bus: SmallBus) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A workflows stage in a process of its own that a replay kills."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.support.dying", bus.settings.bootstrap_servers
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def words_of_replays(bus: SmallBus, isolation: str) -> list[Event]:
