@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import blake2b
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -117,8 +118,18 @@ def rehearse(here: Whereabouts, acts: Sequence[Event]) -> list[Rehearsed]:
     return [rehearsal.act(act, now) for act in acts]
 
 
-def show_rehearsal(acts: Sequence[Event], found: Sequence[Rehearsed], *, as_json: bool) -> NoReturn:
-    """What would happen. Exit code 1 where any would fail or be refused."""
+def show_rehearsal(
+    acts: Sequence[Event],
+    found: Sequence[Rehearsed],
+    *,
+    as_json: bool,
+    parked_under: Mapping[str, str | None] = MappingProxyType({}),
+) -> NoReturn:
+    """What would happen, and by which version of which workflow. Exit code 1 where any would fail or be refused.
+
+    Args:
+        parked_under: cases → the version whose decision failed, as far as the casebook knows it.
+    """
     if as_json:
         rows = [
             {
@@ -129,21 +140,31 @@ def show_rehearsal(acts: Sequence[Event], found: Sequence[Rehearsed], *, as_json
                 "said": list(one.said),
                 "refused": list(one.refused),
                 "problem": one.problem,
+                "workflow": one.workflow,
+                "parked_under": parked_under.get(act.subject),
             }
             for act, one in zip(acts, found, strict=True)
         ]
         say_json({"dry_run": True, "acts": rows})
     else:
-        out, shown = console(), table("case", "would", "events", "state then", "would send", "why")
+        out, shown = console(), table("case", "would", "events", "state then", "by", "would send", "why")
         for act, one in list(zip(acts, found, strict=True))[:ROWS_SHOWN_MAX]:
             said = " ".join(event_type(name) for name in one.said)
             problem = one.problem or "; ".join(one.refused)
             verdict = _OUTCOMES[one.outcome].replace("runs", "run").replace("failed", "fail")
             verdict = verdict.replace("refused", "be refused").replace("let in", "be let in")
-            shown.add_row(act.subject, verdict, str(one.waiting), one.state or "", said, escape(problem))
+            by = _decided_by(one.workflow, parked_under.get(act.subject))
+            shown.add_row(act.subject, verdict, str(one.waiting), one.state or "", by, said, escape(problem))
         out.print(shown)
         out.print(f"{_counted(one.outcome for one in found)}. [dim]Nothing was done.[/]")
     raise typer.Exit(1 if any(one.outcome in ("failed_again", "refused") for one in found) else 0)
+
+
+def _decided_by(workflow: str | None, parked_under: str | None) -> str:
+    """`repair@2`; and under which other version the case was parked, where it was another."""
+    if workflow is None or parked_under in (None, workflow):
+        return escape(workflow or "")
+    return f"[yellow]{escape(workflow)}[/], parked under {escape(parked_under or '')}"
 
 
 def perform(here: Whereabouts, acts: Sequence[Event], *, rate: float, wait: float, as_json: bool) -> NoReturn:

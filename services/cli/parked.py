@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
@@ -153,7 +154,7 @@ def replay(
         replay_of(here.city, case["id"], event_id=case["parked"]["event_id"], by=name, reason=because) for case in cases
     ]
     if dry_run:
-        show_rehearsal(acts, rehearse(here, acts), as_json=as_json)
+        show_rehearsal(acts, rehearse(here, acts), as_json=as_json, parked_under=_parked_under(cases))
     perform(here, acts, rate=rate, wait=wait, as_json=as_json)
 
 
@@ -174,8 +175,8 @@ def edit(
     """
     here = Whereabouts.here()
     with Casebook.at(here) as casebook:
-        case = casebook.whole_id(id)
-    wrong = _waiting(here, case)[0].event
+        case = casebook.ask(f"/api/cases/{casebook.whole_id(id)}")
+    wrong = _waiting(here, case["id"])[0].event
     document = parked_document(wrong)
     if print_:
         typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
@@ -184,7 +185,7 @@ def edit(
     act = correction_of(here.city, wrong, edited(document, source), by=name, reason=because)
     found = rehearse(here, [act])
     if dry_run:
-        show_rehearsal([act], found, as_json=as_json)
+        show_rehearsal([act], found, as_json=as_json, parked_under=_parked_under([case]))
     if found[0].outcome == "refused":
         raise NotDone(f"it would be refused: {found[0].problem}. Nothing was sent.")
     perform(here, [act], rate=RATE, wait=wait, as_json=as_json)
@@ -213,7 +214,7 @@ def discard(
         for case in cases
     ]
     if dry_run:
-        show_rehearsal(acts, rehearse(here, acts), as_json=as_json)
+        show_rehearsal(acts, rehearse(here, acts), as_json=as_json, parked_under=_parked_under(cases))
     perform(here, acts, rate=rate, wait=wait, as_json=as_json)
 
 
@@ -222,6 +223,11 @@ def _parked_case(casebook: Casebook, id: str) -> dict[str, Any]:
     if case["parked"] is None:
         raise NotThere(f"the case {case['id']} is not parked. `subak parked list` shows those that are.")
     return case
+
+
+def _parked_under(cases: Sequence[dict[str, Any]]) -> dict[str, str | None]:
+    """The version whose decision failed, as far as the casebook knows it."""
+    return {case["id"]: (case["parked"] or {}).get("workflow") for case in cases}
 
 
 def _chosen(

@@ -278,12 +278,7 @@ class Workflows:
     def _run(
         self, waiting: Sequence[ParkedEvent], act: Event, batch: Batch, ran: Sequence[Event], parked_at: Event
     ) -> None:
-        """Run what waits in a case, in order, until it is empty or fails again; the case's timeline tells of either.
-
-        Args:
-            ran: what has run already.
-            parked_at: the event at which the case was parked.
-        """
+        """Run what waits in a case, behind what `ran`, in order, until it is empty or fails again; tell of either."""
         refusals = 0
         for place, parked in enumerate(waiting):
             try:

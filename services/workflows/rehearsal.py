@@ -22,7 +22,7 @@ from schemas.registry import registry
 from schemas.types.acts import EventDiscarded
 from schemas.types.cases import CaseParked, CaseReplayed
 from services.workflows.catalogue import WORKFLOWS
-from services.workflows.definition import Workflow
+from services.workflows.definition import CaseState, Workflow, newest_by_opening_event
 from services.workflows.logic import Workflows
 from services.workflows.memory import ParkedEvent
 
@@ -48,6 +48,8 @@ class Rehearsed:
     """What would be refused, in words: the act, or events that waited."""
     problem: str | None = None
     """Why it would fail again, or be refused."""
+    workflow: str | None = None
+    """The workflow and version that would decide, as these workflows take the case over; None where none would."""
 
 
 class Rehearsal:
@@ -60,6 +62,7 @@ class Rehearsal:
         self._logic = Workflows(0, city=city, workflows=workflows, rehearsing=True)
         self._logic.restore([record for record in changelog if record.topic == CASES])
         self._logic.restore([])
+        self._openers = newest_by_opening_event(workflows.values())
         self._offset = FIRST_OFFSET
 
     def waiting(self, case_id: str) -> tuple[ParkedEvent, ...]:
@@ -69,20 +72,29 @@ class Rehearsal:
     def act(self, act: Event, now: datetime) -> Rehearsed:
         """What this act would come to."""
         waiting = len(self.waiting(act.subject))
+        by = self._decided_by(act)
         if act.type == EventDiscarded.registered.name:
-            return Rehearsed("noted", waiting, self._state(act.subject), (), ())
+            return Rehearsed("noted", waiting, self._state(act.subject), (), (), workflow=by)
         events = [act]
         if act.type == RESEND_REQUESTED:
             try:
                 events.append(resent(act, self._city))
             except Refused as refused:
                 problem = "; ".join(map(str, refused.reasons))
-                return Rehearsed("refused", waiting, self._state(act.subject), (), (problem,), problem)
+                return Rehearsed("refused", waiting, self._state(act.subject), (), (problem,), problem, by)
         decided = self._logic.decide([self._record(event, now) for event in events], now)
         self._logic.apply(decided)
-        return self._told(events, waiting, decided)
+        return self._told(events, waiting, decided, by)
 
-    def _told(self, events: Sequence[Event], waiting: int, decided: Decided) -> Rehearsed:
+    def _decided_by(self, act: Event) -> str | None:
+        """The version that the case keeps or was moved to; where it has not begun, the one that would open it."""
+        case, waiting = self._case(act.subject), self.waiting(act.subject)
+        if case is not None or not waiting:
+            return case.workflow if case is not None else None
+        opener = self._openers.get(waiting[0].event.type)
+        return opener.id if opener is not None else None
+
+    def _told(self, events: Sequence[Event], waiting: int, decided: Decided, by: str | None) -> Rehearsed:
         act, said, refused = events[0], [], []
         own = {event.id for event in events}
         parked: str | None = None
@@ -107,11 +119,14 @@ class Rehearsal:
             outcome, problem = "failed_again", parked
         elif act.type == RESEND_REQUESTED:
             outcome = "let_in"
-        return Rehearsed(outcome, waiting, self._state(act.subject), tuple(said), tuple(refused), problem)
+        return Rehearsed(outcome, waiting, self._state(act.subject), tuple(said), tuple(refused), problem, by)
+
+    def _case(self, case_id: str) -> CaseState | None:
+        memory = self._logic.memory
+        return memory.cases.get(case_id) or memory.closed_case(case_id)
 
     def _state(self, case_id: str) -> str | None:
-        memory = self._logic.memory
-        case = memory.cases.get(case_id) or memory.closed_case(case_id)
+        case = self._case(case_id)
         return case.state if case is not None else None
 
     def _record(self, event: Event, now: datetime) -> Record:

@@ -24,6 +24,7 @@ from schemas.types.requests import RequestAcknowledged, RequestSubmitted
 from schemas.types.workorders import WorkOrderAccepted, WorkOrderStarted
 from schemas.values import Reporter
 from services.workflows.repair import joint as repair_module
+from services.workflows.repair import repair
 from tests.cli.command import found, run, said
 from tests.cli.running import casebook, until
 from tests.support.bus import SmallBus
@@ -104,6 +105,7 @@ async def test_fifty_parked_cases_run_in_order_after_the_repair_once_though_two_
         rehearsed = await acts("parked", "replay", "--cause", group["cause"], "--dry-run")
         assert outcomes(rehearsed) == ["unparked"] * CASES
         assert {row["state"] for row in rehearsed} == {"in_progress"}
+        assert {(row["workflow"], row["parked_under"]) for row in rehearsed} == {(repair.id, repair.id)}
         assert len((await ask("parked", "list", "--limit", "100"))["parked"]) == CASES, "a rehearsal did something"
 
         both = [
