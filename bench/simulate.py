@@ -11,6 +11,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from rich.table import Table
 
 from bench.lifecycle import CASES_DEFAULT
@@ -59,7 +60,8 @@ def log(city: City, cases: int) -> list[Record]:
                     records.append(
                         Record(EVENTS, 0, len(records), _ms(at), output.key, output.value, tuple(output.headers))
                     )
-    return sorted(records, key=lambda record: record.timestamp_ms)
+    records.sort(key=lambda record: record.timestamp_ms)
+    return [msgspec.structs.replace(record, offset=offset) for offset, record in enumerate(records)]
 
 
 async def measure(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import msgspec
 
 from schemas.envelope import Event
 from schemas.failures import Reason, Refused
+from schemas.identifiers import derived_id
 from schemas.registry import registry
 from schemas.types.cases import Message, TimerFired
 from services.workflows.definition import (
@@ -28,6 +29,11 @@ TIMER_FIRED = TimerFired.registered.name
 
 TURNS_MAX = 1000
 """Timers of a case that may fire in a row while no agency says anything: more is a loop, and parks it."""
+
+
+def timer_event_id(case: str, timer: str, due_ms: int) -> str:
+    """The id of the event by which this timer of a case fires."""
+    return derived_id(case, f"{timer} {due_ms}")
 
 
 class Deciding:

@@ -20,12 +20,11 @@ from bus.records import Output, Record
 from bus.topics import CASES, EVENTS
 from schemas.envelope import Event
 from schemas.failures import Reason, Refused, Unprocessable
-from schemas.identifiers import derived_id
 from schemas.types.acts import CorrectionRequested, DiscardRequested
 from schemas.types.cases import CaseParked, CaseReplayed, TimerFired
 from services.workflows import repairing
 from services.workflows.batch import Batch
-from services.workflows.deciding import TIMER_FIRED, Deciding
+from services.workflows.deciding import TIMER_FIRED, Deciding, timer_event_id
 from services.workflows.definition import (
     WORKFLOWS,
     CaseState,
@@ -200,7 +199,7 @@ class Workflows:
             current = batch.view.cases.get(case.id, case)
             batch.view.put(msgspec.structs.replace(current, timers={**current.timers, name: -due}))
             fired = Event(
-                id=derived_id(case.id, f"{name} {due}"),
+                id=timer_event_id(case.id, name, due),
                 type=TIMER_FIRED,
                 source=self._source,
                 subject=case.id,

@@ -1,9 +1,10 @@
 """A changed workflow or city over the recorded log: which cases would have gone otherwise. Pure; nothing is written.
 
 The agencies' events are played again at the times at which the log took them, and timers fire when they would have been
-due. What the workflows said *then* is read from the same log, what they would say *now* comes from the play. Each case
-is compared: whom it went to, how often a deadline was missed, how it ended. People would have acted otherwise in a
-changed city: from its first difference on, a case tells what the rules would have asked, not what would have been done.
+due. What the bus said to itself waits for its own record (`arrivals.py`). What the workflows said *then* is read from
+the same log, what they would say *now* comes from the play. Each case is compared: whom it went to, how often a
+deadline was missed, how it ended. People would have acted otherwise in a changed city: from its first difference on, a
+case tells what the rules would have asked, not what would have been done.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from bus.records import Record
 from schemas.envelope import Event
 from schemas.failures import SubakError
 from schemas.types.cases import CaseEscalated
+from services.workflows.arrivals import Arrivals
 from services.workflows.definition import WORKFLOWS, Workflow
 from services.workflows.world import Said, World, data_of
 
@@ -100,9 +102,10 @@ class Simulation:
             city: the city as it would be.
             workflows: the workflows as they would be.
             only: the cases of this one are compared.
-            since_ms: cases that began before are left out.
+            since_ms: cases that began before are played and not compared.
         """
-        self._world = World(city, list(workflows.values()))
+        self._arrivals = Arrivals()
+        self._world = World(city, list(workflows.values()), arrivals=self._arrivals)
         self._own = f"urn:subak:{city.id}:workflows".encode()
         self._opened_by = {workflow.opened_by: workflow.name for workflow in workflows.values()}
         self._only = only.name
@@ -116,9 +119,8 @@ class Simulation:
 
     def take(self, records: Sequence[Record]) -> None:
         """A part of the city's log, in order of time within each case."""
+        self._arrivals.expect(records)
         for record in records:
-            if record.timestamp_ms < self._since_ms:
-                continue
             self._recorded += 1
             headers = dict(record.headers)
             if headers.get("ce_source") == self._own:
@@ -127,7 +129,11 @@ class Simulation:
                 self._play(record)
 
     def _recall(self, headers: dict[str, bytes | None], record: Record) -> None:
-        """What the workflows said then."""
+        """What the workflows said then; what they said to themselves comes now."""
+        arrived = self._arrivals.passes(headers)
+        if arrived is not None:
+            self._world.arrive(arrived, record.timestamp_ms)
+            self._listen()
         cause = headers.get("ce_causationid")
         if cause:
             self._taken.add(cause.decode("utf-8", "replace"))
@@ -158,7 +164,7 @@ class Simulation:
         self._events += 1
         reasons = self._world.take(event, data, record.timestamp_ms)
         begun = not known and (event.subject in world.cases or event.subject in world.failed)
-        if begun and self._opened_by[event.type] == self._only:
+        if begun and self._opened_by[event.type] == self._only and record.timestamp_ms >= self._since_ms:
             self._then[event.subject] = Course()
             self._now[event.subject] = Course()
         if reasons:
@@ -235,5 +241,13 @@ def _difference(id: str, then: Course, now: Course, state: str) -> Difference | 
 
 
 def in_order(records: Iterable[Record]) -> list[Record]:
-    """Records of several partitions in the order of the log's times; each partition's own order stands."""
-    return sorted(records, key=lambda record: (record.timestamp_ms, record.partition, record.offset))
+    """Records of several partitions in the order of the log's times; each partition's own order stands.
+
+    Several write into one partition, each by its own clock: a record counts as no earlier than the one before it.
+    """
+    reached: dict[int, int] = {}
+    placed = []
+    for record in sorted(records, key=lambda record: (record.partition, record.offset)):
+        at = reached[record.partition] = max(record.timestamp_ms, reached.get(record.partition, 0))
+        placed.append((at, record))
+    return [record for _, record in sorted(placed, key=lambda one: (one[0], one[1].partition, one[1].offset))]
