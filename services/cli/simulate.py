@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
-import sys
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Annotated
@@ -20,8 +18,10 @@ from schemas.failures import Misconfigured
 from services.cli.finding import Whereabouts
 from services.cli.naming import the_city, the_workflow
 from services.cli.showing import console, say_json, table
+from services.cli.workflow_file import workflows_in
 from services.workflows.catalogue import WORKFLOWS
 from services.workflows.definition import Workflow
+from services.workflows.lint import lint
 from services.workflows.simulation import Report, Simulation, in_order
 
 SHOWN_MAX = 40
@@ -47,17 +47,20 @@ def simulate(
             f"the log is of {here.city.id}, and {city} describes {changed.id}. Simulate with a copy of the city's own "
             f"folder: its id stands in every event."
         )
-    workflows = dict(WORKFLOWS)
-    if with_file is not None:
-        for workflow in workflows_in(with_file):
-            workflows = {id: one for id, one in workflows.items() if one.name != workflow.name}
-            workflows[workflow.id] = workflow
-    records = asyncio.run(read_log(here.kafka))
-    report = run(records, changed, workflows, only, since_ms(since, changed))
+    own = workflows_in(with_file, WORKFLOWS) if with_file is not None else []
+    names = {workflow.name for workflow in own}
+    workflows = {id: one for id, one in WORKFLOWS.items() if one.name not in names} | {one.id: one for one in own}
+    played = next((workflow for workflow in own if workflow.name == only.name), only)
+    findings = [one for one in lint(workflows.values(), changed) if one.workflow in {workflow.id for workflow in own}]
+    begins = since_ms(since, changed)
+    report = run(asyncio.run(read_log(here.kafka)), changed, workflows, played, begins)
     if as_json:
-        say_json(report.as_dict())
-    else:
-        show(report, only)
+        lints = [finding.as_dict() for finding in findings]
+        say_json({"workflow": played.id, "changed": [one.id for one in own], "findings": lints, **report.as_dict()})
+        return
+    for finding in findings:
+        console().print(f"[yellow]lint[/] {escape(str(finding))}", soft_wrap=True)
+    show(report, played, own, since if begins else "")
 
 
 def run(records: list[Record], city: City, workflows: dict[str, Workflow], only: Workflow, since: int = 0) -> Report:
@@ -92,35 +95,17 @@ def since_ms(text: str, city: City) -> int:
     return max(0, int((at - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds() * 1000))
 
 
-def workflows_in(file: Path) -> list[Workflow]:
-    """The workflows that a Python file defines.
-
-    Raises:
-        Misconfigured: it cannot be run, or defines none.
-    """
-    spec = importlib.util.spec_from_file_location(f"simulated_{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise Misconfigured(f"{file} is no Python file.")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise Misconfigured(f"{file} cannot be run: {error!r}.") from error
-    found = [
-        value for value in vars(module).values() if isinstance(value, Workflow) and value not in WORKFLOWS.values()
-    ]
-    if not found:
-        raise Misconfigured(f"{file} defines no workflow of its own: make one with Workflow(...).")
-    return found
-
-
-def show(report: Report, only: Workflow) -> None:
-    """The report for a person."""
+def show(report: Report, played: Workflow, own: list[Workflow], since: str = "") -> None:
+    """The report for a person. `own`: the changed workflows; `since`: the day from which cases count, if any."""
     out = console()
+    beside = ", ".join(workflow.id for workflow in own if workflow is not played)
+    out.print(f"[bold]{played.id}[/] over {report.recorded} records of the log{f', with {beside}' if beside else ''}.")
+    if report.cases == 0:
+        out.print(f"No case of {played.name} began there{f' since {since}' if since else ''}: nothing is compared.")
+        return
     out.print(
-        f"[bold]{only.name}[/]: {report.cases} cases, {report.events} events of agencies; "
-        f"[bold]{len(report.differences)}[/] cases would have gone otherwise."
+        f"{_count(report.cases, 'case')}, {_count(report.events, 'event')} of agencies; "
+        f"[bold]{len(report.differences) or 'none'}[/] would have gone otherwise."
     )
     out.print(f"Missed deadlines: {report.breaches_then} then, {report.breaches_now} now.")
     if not report.differences:
@@ -130,6 +115,7 @@ def show(report: Report, only: Workflow) -> None:
         counts.add_row(kind.replace("_", " "), str(count))
     out.print(counts)
     shown = table("case", "how", "what would differ")
+    shown.columns[0].no_wrap = True
     for difference in report.differences[:SHOWN_MAX]:
         kinds = ", ".join(kind.replace("_", " ") for kind in difference.kinds)
         colour = "red" if {"stuck", "more_breaches"} & set(difference.kinds) else "yellow"
@@ -137,3 +123,7 @@ def show(report: Report, only: Workflow) -> None:
     out.print(shown)
     if len(report.differences) > SHOWN_MAX:
         out.print(f"[dim]The first {SHOWN_MAX} of {len(report.differences)}; --json has all.[/]")
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

@@ -229,10 +229,11 @@ def _difference(id: str, then: Course, now: Course, state: str) -> Difference | 
         why.append(f"{' → '.join(then.agencies) or 'nobody'} would be {' → '.join(now.agencies) or 'nobody'}")
     if now.breaches != then.breaches:
         kinds.append("more_breaches" if now.breaches > then.breaches else "fewer_breaches")
-        why.append(f"{then.breaches} missed deadlines would be {now.breaches}")
+        why.append(f"{then.breaches} missed deadline{'' if then.breaches == 1 else 's'} would be {now.breaches}")
     if now.failure is not None or (then.outcome is not None and now.outcome is None):
         kinds.append("stuck")
-        refused = f", and {now.refused} events that counted would be refused" if now.refused else ""
+        events = "event" if now.refused == 1 else "events"
+        refused = f", and {now.refused} {events} that counted would be refused" if now.refused else ""
         why.append(now.failure or f"it would stand in {state}{refused}")
     elif then.outcome != now.outcome:
         kinds.append("outcome")

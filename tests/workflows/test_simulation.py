@@ -131,12 +131,52 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("recorded")
 def test_the_command_plays_a_changed_file_and_tells_a_workflow_that_raises(tmp_path: Path) -> None:
     file = tmp_path / "repair2.py"
-    file.write_text(WORKFLOW, encoding="utf-8")
+    never = "repair.on_timer('never', states=['kept'], to=[CLOSED])(submitted)\n"
+    file.write_text(WORKFLOW + never, encoding="utf-8")
     assert answer("workflow", "simulate", "repair")["otherwise"] == 0
     found = answer("workflow", "simulate", "repair", "--with", str(file))
     assert found["counts"] == {"agencies": 20, "stuck": 20}
     assert "not thought through" in found["differences"][0]["why"]
-    assert "0 cases would have gone otherwise" in said("workflow", "simulate", "repair@2", "--since", "2026-01-01")
+    assert "in repair2.py, line 10" in found["differences"][0]["why"]
+    assert (found["workflow"], found["changed"]) == ("repair@2", ["repair@2"])
+    assert {finding["workflow"] for finding in found["findings"]} == {"repair@2"}, "lint says nothing of it"
+    assert "stuck" in (shown := said("workflow", "simulate", "repair", "--with", str(file)))
+    assert shown.startswith("lint repair@2: ")
+
+
+@pytest.mark.usefixtures("recorded")
+def test_the_same_rules_and_a_day_without_cases_are_told_in_words() -> None:
+    assert "20 cases, 140 events of agencies; none would have gone otherwise" in said(
+        "workflow", "simulate", "repair@2", "--since", "2026-01-01"
+    )
+    assert "No case of repair began there since 2030-01-01" in said(
+        "workflow", "simulate", "repair", "--since", "2030-01-01"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("def broken(:\n", "line 1: invalid syntax: def broken(:"),
+        ("x = 1\nimport no_such_thing\n", "line 2: ModuleNotFoundError: No module named 'no_such_thing'"),
+        ("x = 1\n", "defines no workflow of its own"),
+        ("import sys\nsys.exit(3)\n", "line 2: it ends the process"),
+        (WORKFLOW.replace('"repair"', '"fancy"'), "defines fancy@2, and the catalogue has no fancy"),
+        (
+            WORKFLOW + "for _ in range(2):\n    repair.on_timer('late', states=['kept'], to='same')(submitted)\n",
+            "line 12: repair@2: two handlers claim timer:late in the state kept",
+        ),
+        ("\x00", "null bytes"),
+    ],
+)
+@pytest.mark.usefixtures("recorded")
+def test_a_workflow_file_that_is_wrong_says_in_which_line_and_why(tmp_path: Path, text: str, told: str) -> None:
+    file = tmp_path / "changed.py"
+    file.write_text(text, encoding="utf-8")
+    with pytest.raises(Misconfigured) as wrong:
+        answer_or_raise("--with", str(file))
+    assert told in str(wrong.value)
+    assert str(file) in str(wrong.value)
 
 
 @pytest.mark.usefixtures("recorded")
