@@ -25,8 +25,12 @@ async def run_stage(
     *,
     topics: tuple[str, ...] = (),
     pattern: str | None = None,
+    gather_seconds: float | None = None,
 ) -> None:
     """Run the stage `name` until `stopping` is set. What is in hand then is committed first.
+
+    Args:
+        gather_seconds: nobody waits for what this stage says, so it lets records come together for so long.
 
     Raises:
         Misconfigured: a person must change something first.
@@ -37,7 +41,9 @@ async def run_stage(
         kafka=settings.kafka,
         topics=topics,
         pattern=pattern,
-        settings=StageSettings(lane=LaneSettings(batch_records_max=settings.batch_records_max)),
+        settings=StageSettings(
+            gather_seconds=gather_seconds, lane=LaneSettings(batch_records_max=settings.batch_records_max)
+        ),
     )
     app = Starlette(routes=health_routes(why_not_ready=stage.why_not_ready, why_not_alive=stage.why_not_alive))
     async with serving(app, host=settings.http_host, port=settings.http_port) as port:

@@ -116,7 +116,7 @@ class Lane:
         self._transaction = ""
         self._in_hand: tuple[str, Decided] | None = None
         self._committed_at = 0.0
-        self._lateness = Lateness()
+        self._lateness = Lateness(settings.interval_seconds_min + kafka.fetch_wait_seconds)
         self._life = new_id()
         self._count = 0
         self._queue: deque[Record] = deque()

@@ -37,9 +37,14 @@ def record_of(raw: ConsumerRecord[bytes, bytes]) -> Record:
 class TopicReader:
     """Reads chosen partitions from chosen offsets."""
 
-    def __init__(self, settings: KafkaSettings, *, name: str) -> None:
+    def __init__(self, settings: KafkaSettings, *, name: str, gather_seconds: float | None = None) -> None:
+        """
+        Args:
+            gather_seconds: nobody waits for this reader, so its fetches gather for so long. None: it hurries.
+        """
         self.name = name
         self._settings = settings
+        self._gather_seconds = gather_seconds
         self._consumer: AIOKafkaConsumer | None = None
         self._assigned: set[TopicPartition] = set()
         self._tool_offsets: ToolOffsets | None = None
@@ -69,7 +74,7 @@ class TopicReader:
                 raise await explained(error, f"starting the reader {self.name}", self._settings) from error
             raise
         self._consumer = consumer
-        self._pace = Pace(consumer, self._settings)
+        self._pace = Pace(consumer, self._settings, self._gather_seconds)
 
     async def read(self, *, records_max: int = 1000, wait_seconds: float = 0.2) -> list[Record]:
         """The next records, in order within each partition; empty when none came within `wait_seconds`.

@@ -91,6 +91,6 @@ class KafkaSettings:
             "max_batch_size": 1_000_000,
             "max_request_size": 4 * 1024 * 1024,
             "linger_ms": 0,
-            # A transaction right after another is told to wait for its markers, a few milliseconds: ask again soon.
+            # A record right after a transaction may be told to wait for its markers, a few milliseconds.
             "retry_backoff_ms": 15,
         }

@@ -56,6 +56,9 @@ class StageSettings:
     poll_wait_seconds: float = 0.02
     """How long a poll waits, and then sleeps again when it was empty: bounds latency and idle work."""
 
+    gather_seconds: float | None = None
+    """Nobody waits for what this stage says: its fetches, and so its transactions, gather for so long. None: hurry."""
+
     lane: LaneSettings = field(default_factory=LaneSettings)
 
     show_seconds: float = 1.0
@@ -192,7 +195,7 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
 
     def _keep_pace(self, oldest_ms: int | None) -> None:
         if self._subscriber.consumer is not None:
-            self._pace = self._pace or Pace(self._subscriber.consumer, self._kafka)
+            self._pace = self._pace or Pace(self._subscriber.consumer, self._kafka, self._settings.gather_seconds)
             self._pace.saw(oldest_ms)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:

@@ -107,7 +107,7 @@ class Relay:
         self._position = 0
         self._committed_at = 0.0
         self._batched_at = 0.0
-        self._lateness = Lateness()
+        self._lateness = Lateness(self._settings.interval_seconds_min)
         self._moved = False
         """Whether the copy of the position is behind."""
         self._held_back = False

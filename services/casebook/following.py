@@ -38,8 +38,11 @@ class FollowingSettings:
     batch_records_max: int = 2000
     """Records in one SQL transaction. More is faster, up to some thousands; memory and readers' patience bound it."""
 
+    gather_seconds: float = 0.1
+    """How long the broker lets records come together: people read the casebook, and no agency waits for it."""
+
     read_wait_seconds: float = 0.2
-    """How long an empty read waits: how soon a stop is heard. Records that come are taken at once."""
+    """How long an empty read waits: how soon a stop is heard."""
 
     report_seconds: float = 2.0
     """How often lag is measured and the copy of the position stored for tools."""
@@ -78,7 +81,7 @@ class Following:
         self._clock = clock
         self._kafka = kafka
         self._partitions = partitions_of([EVENTS, REJECTED], kafka.partitions)
-        self._reader = TopicReader(kafka, name=NAME)
+        self._reader = TopicReader(kafka, name=NAME, gather_seconds=settings.gather_seconds)
         self._positions: Positions = {}
         self._copied: dict[tuple[str, int], int] = {}
         self._newest_ms: dict[tuple[str, int], int] = {}

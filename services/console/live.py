@@ -35,6 +35,9 @@ WAITING_MAX = 200
 BROWSERS_MAX = 100
 """Browsers that look at once."""
 
+GATHER_SECONDS = 0.25
+"""How long the broker lets events come together before the page hears of them."""
+
 AGAIN_SECONDS = 3.0
 """Pause before Kafka is tried again."""
 
@@ -83,7 +86,7 @@ class Live:
                 await asyncio.sleep(AGAIN_SECONDS)
 
     async def _follow(self) -> None:
-        reader = TopicReader(self._kafka, name="console")
+        reader = TopicReader(self._kafka, name="console", gather_seconds=GATHER_SECONDS)
         try:
             await reader.start(partitions_of([EVENTS], self._kafka.partitions))
             since = self._recent[-1].at + 0.001 if self._recent else self.clock() - WINDOW_SECONDS

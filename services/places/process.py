@@ -11,6 +11,9 @@ from bus.stage_process import run_stage
 from bus.topics import EVENTS, PLACES
 from services.places.logic import Places
 
+GATHER_SECONDS = 0.25
+"""What lies near is found so much later, and each transaction looks at all that came meanwhile."""
+
 
 async def run_places(settings: Settings, stopping: asyncio.Event) -> None:
     """Run until `stopping` is set."""
@@ -22,4 +25,5 @@ async def run_places(settings: Settings, stopping: asyncio.Event) -> None:
         settings,
         stopping,
         topics=(EVENTS, PLACES),
+        gather_seconds=GATHER_SECONDS,
     )

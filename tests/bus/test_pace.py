@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
+from aiokafka.errors import ConcurrentTransactions
+from aiokafka.producer.sender import AddPartitionsToTxnHandler
 
 from bus.kafka import Output, TopicReader, TransactionalProducer, ensure_topics, partitions_of
 from bus.kafka.pace import BEHIND_SECONDS, PROMPT_WAIT_SECONDS, STAYS_BEHIND_SECONDS, Lateness
+from bus.kafka.transactions import PUT_OFF_SECONDS
 from bus.topics import EVENTS
 from deploy.local.kafka import LocalKafka
 from schemas.failures import Misconfigured
@@ -73,9 +77,46 @@ async def test_a_reader_that_was_told_of_fewer_partitions_than_there_are_reads_n
         await reader.start(partitions_of([EVENTS], 1))
 
 
+async def test_a_reader_that_nobody_waits_for_lets_records_come_together(kafka: LocalKafka) -> None:
+    settings = settings_for(kafka.bootstrap_servers)
+    await ensure_topics(settings, [])
+    reader = TopicReader(settings, name="patient", gather_seconds=0.3)
+    await reader.start(partitions_of([EVENTS], settings.partitions))
+    await reader.seek(await reader.end_offsets())
+    await poll(reader, STAYS_BEHIND_SECONDS + 0.1)
+    fetcher = reader._client()._fetcher
+    assert (fetcher._fetch_min_bytes, fetcher._fetch_max_wait_ms) == (settings.fetch_bytes_min, 300)
+    await reader.stop()
+
+
+def test_the_client_opens_a_transaction_that_kafka_put_off_again_when_it_is_told_to() -> None:
+    client = SimpleNamespace(_txn_manager=SimpleNamespace(txn_partitions=set()), _retry_backoff=1.0)
+    put_off = SimpleNamespace(errors=[("topic", [(0, ConcurrentTransactions.errno)])])
+    assert AddPartitionsToTxnHandler(client, []).handle_response(put_off) == PUT_OFF_SECONDS
+
+
+def test_a_hop_that_waits_does_not_keep_itself_behind() -> None:
+    now = [100.0]
+    lateness = Lateness(0.06, clock=lambda: now[0])
+    waited = BEHIND_SECONDS + 0.05
+    behind = []
+    for seconds, age in (
+        (0.0, waited),  # it has not waited, so this is late
+        (STAYS_BEHIND_SECONDS - 0.01, waited),  # its own wait explains that
+        (0.02, waited),  # and this too: it waited until a moment ago
+        (STAYS_BEHIND_SECONDS, waited),
+        (STAYS_BEHIND_SECONDS - 0.01, waited + 0.02),  # later than its own wait explains
+        (STAYS_BEHIND_SECONDS - 0.01, 0.0),
+    ):
+        now[0] += seconds
+        lateness.saw(age)
+        behind.append(lateness.behind)
+    assert behind == [True, True, False, True, True, True]
+
+
 def test_a_hop_is_behind_for_a_while_after_the_last_late_record() -> None:
     now = [100.0]
-    lateness = Lateness(clock=lambda: now[0])
+    lateness = Lateness(0.0, clock=lambda: now[0])
     behind = []
     for seconds, age in (
         (0.0, BEHIND_SECONDS),
