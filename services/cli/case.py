@@ -16,6 +16,7 @@ from rich.table import Table
 from schemas.failures import Misconfigured
 from services.cli.asking import Casebook
 from services.cli.deliveries import have_it, not_applied
+from services.cli.meaning import in_words, meaning_of
 from services.cli.showing import console, event_type, flags, moment, money, say_json, since, span, state, table, text
 from services.cli.zone import zone_here
 
@@ -106,7 +107,7 @@ def show(
         had = casebook.ask(f"/api/cases/{whole}/deliveries")["events"]
     entries = [entry for entry in entries if _seen(entry, **at)]
     if as_json:
-        say_json({"case": case, "timeline": entries, "deliveries": had})
+        say_json({"case": case, "state_means": meaning_of(case), "timeline": entries, "deliveries": had})
         return
     out, zone = console(), zone_here()
     now = min([datetime.now(UTC), *(datetime.fromisoformat(each) for each in at.values() if each)])
@@ -123,6 +124,8 @@ def _header(case: dict[str, Any], now: datetime, zone: ZoneInfo | None) -> Table
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_row("state", f"{state(case)}  {flags(case)}")
+    if means := in_words(meaning_of(case)):
+        grid.add_row("", escape(means))
     if case["holder"]:
         grid.add_row("waiting for", f"[bold]{escape(case['holder'])}[/], for {since(case['held_since'], now)}")
     if case["title"]:

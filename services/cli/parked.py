@@ -39,14 +39,16 @@ from services.cli.acting import (
 from services.cli.asking import Casebook, NotThere
 from services.cli.case import show as show_case
 from services.cli.finding import Whereabouts
+from services.cli.meaning import in_words, meaning_of
 from services.cli.showing import console, event_type, moment, say_json, since, state, table
 from services.cli.zone import zone_here
-from services.workflows.memory import ParkedEvent
 from services.workflows.rehearsal import Rehearsal
 
 app = typer.Typer(
     no_args_is_help=True, help="Parked cases: what failed; replay, correct or discard, once the cause is known."
 )
+
+_NAMES = ("workflow", "state")
 
 CaseId = Annotated[str, typer.Argument(help="The case's id, or its beginning.")]
 Cause = Annotated[str | None, typer.Option(help="Those of this cause, by its name in `subak parked list --by cause`.")]
@@ -103,18 +105,26 @@ def show(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Show a parked case, with its error and its timeline; or the events that wait in it, with headers and data."""
+    """Show a parked case, what its state means, its error and its timeline; or the events that wait in it, whole."""
     if not original:
         show_case(id, as_json=as_json)
         return
     here = Whereabouts.here()
     with Casebook.at(here) as casebook:
         case = casebook.whole_id(id)
-    waiting = [parked_document(each.event) for each in _waiting(here, case)]
+    remembered = _remembered(here, case)
+    waiting = [parked_document(each.event) for each in remembered.waiting(case)]
+    stands = remembered.case(case)
+    names = {"workflow": stands.workflow, "state": stands.state} if stands is not None else dict.fromkeys(_NAMES)
+    means = meaning_of({**names, "kind": None})
     if as_json:
-        say_json({"case": case, "waiting": waiting})
+        say_json({"case": case, **names, "state_means": means, "waiting": waiting})
         return
     out = console()
+    if stands is not None:
+        out.print(
+            f"To {escape(stands.workflow)} it stands in [bold]{escape(stands.state)}[/]. {escape(in_words(means))}"
+        )
     for document in waiting:
         headers = table("header", "value")
         for name, value in document.items():
@@ -176,7 +186,7 @@ def edit(
     here = Whereabouts.here()
     with Casebook.at(here) as casebook:
         case = casebook.ask(f"/api/cases/{casebook.whole_id(id)}")
-    wrong = _waiting(here, case["id"])[0].event
+    wrong = _remembered(here, case["id"]).waiting(case["id"])[0].event
     document = parked_document(wrong)
     if print_:
         typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
@@ -263,9 +273,9 @@ def _show_groups(groups: list[dict[str, Any]], by: str, *, as_json: bool) -> Non
     out.print(shown)
 
 
-def _waiting(here: Whereabouts, case_id: str) -> tuple[ParkedEvent, ...]:
-    """The events that wait in a case, whole, as the workflows stage remembers them."""
-    found = Rehearsal(here.city, asyncio.run(changelog_of(here.kafka, [case_id]))).waiting(case_id)
-    if not found:
+def _remembered(here: Whereabouts, case_id: str) -> Rehearsal:
+    """A parked case as the workflows stage remembers it, with the events that wait in it, whole."""
+    found = Rehearsal(here.city, asyncio.run(changelog_of(here.kafka, [case_id])))
+    if not found.waiting(case_id):
         raise NotThere(f"the case {case_id} is not parked. `subak parked list` shows those that are.")
     return found

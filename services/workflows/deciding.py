@@ -6,12 +6,12 @@ event like any other, and means nothing where it was stopped after it had fired.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from schemas.envelope import Event
-from schemas.failures import Reason, Refused
+from schemas.failures import Misconfigured, Reason, Refused
 from schemas.identifiers import derived_id
 from schemas.registry import registry
 from schemas.types.cases import Message, TimerFired
@@ -22,7 +22,6 @@ from services.workflows.definition import (
     DefectInWorkflow,
     Step,
     Workflow,
-    newest_by_opening_event,
 )
 
 TIMER_FIRED = TimerFired.registered.name
@@ -76,3 +75,22 @@ class Deciding:
             raise DefectInWorkflow(f"{TURNS_MAX} timers fired in a row ({data.timer} is the last), and no agency spoke")
         rested = msgspec.structs.replace(case, timers=timers, turns=case.turns + 1)
         return workflow.decide(rested, f"timer:{data.timer}", data, step) or Decision(rested, ())
+
+
+def newest_by_opening_event(workflows: Iterable[Workflow]) -> dict[str, Workflow]:
+    """For each event type that opens a case: the newest version of the workflow that it opens.
+
+    Raises:
+        Misconfigured: it would open cases of two workflows, and one of them would never get any.
+    """
+    newest: dict[str, Workflow] = {}
+    for workflow in workflows:
+        known = newest.get(workflow.opened_by)
+        if known is not None and known.name != workflow.name:
+            raise Misconfigured(
+                f"{workflow.opened_by} opens cases of {known.id} and of {workflow.id}, and a case has one workflow. "
+                f"Give one of them an event type of its own: `subak new event-type NAME --opens-case`."
+            )
+        if known is None or workflow.version > known.version:
+            newest[workflow.opened_by] = workflow
+    return newest

@@ -28,7 +28,7 @@ from services.workflows.step import WORKFLOWS, DefectInWorkflow, Emission, Step,
 
 __all__ = [
     "CLOSED", "WORKFLOWS", "CaseState", "Decision", "DefectInWorkflow", "Emission", "Migration", "Role", "Step",
-    "Transition", "Workflow", "consequence", "moment_of", "newest_by_opening_event",
+    "Transition", "Workflow", "consequence", "moment_of",
 ]  # fmt: skip
 
 CLOSED = "closed"
@@ -128,6 +128,8 @@ class Workflow:
         self.begins_in = frozenset(begins_in)
         self.roles: list[Role] = []
         self.migrations: dict[str, Migration] = {}
+        self.meanings: dict[str, dict[str, str]] = {}
+        """State → what it means, in words, by language. Also of states that only the casebook tells, between two."""
         self.transitions: list[Transition] = []
         self._table: dict[tuple[str, str], Transition] = {}
         self._opens: Callable[[Event, Any, Step], CaseState] | None = None
@@ -141,6 +143,10 @@ class Workflow:
         Lint asks `found` about each city, and says where nobody could answer.
         """
         self.roles.append(Role(name, tuple(kind.registered.name for kind in answers), found))
+
+    def means(self, state: str, **texts: str) -> None:
+        """Say what it means that a case stands in this state, by language: `means(KEPT, en="...", id="...")`."""
+        self.meanings[state] = texts
 
     def migrates(
         self, from_workflow: str, *, case: type[CaseState], states: Mapping[str, str]
@@ -278,22 +284,3 @@ def consequence(
         traceparent=cause.traceparent,
         parties=",".join(emission.parties) or None,
     )
-
-
-def newest_by_opening_event(workflows: Iterable[Workflow]) -> dict[str, Workflow]:
-    """For each event type that opens a case: the newest version of the workflow that it opens.
-
-    Raises:
-        Misconfigured: it would open cases of two workflows, and one of them would never get any.
-    """
-    newest: dict[str, Workflow] = {}
-    for workflow in workflows:
-        known = newest.get(workflow.opened_by)
-        if known is not None and known.name != workflow.name:
-            raise Misconfigured(
-                f"{workflow.opened_by} opens cases of {known.id} and of {workflow.id}, and a case has one workflow. "
-                f"Give one of them an event type of its own: `subak new event-type NAME --opens-case`."
-            )
-        if known is None or workflow.version > known.version:
-            newest[workflow.opened_by] = workflow
-    return newest

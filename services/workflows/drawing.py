@@ -62,6 +62,10 @@ def page(workflow: Workflow) -> str:
     for state in machine.states:
         if state != CLOSED:
             lines.append(f"| {state.replace('_', ' ')} | {', '.join(sorted(running.get(state, ())))} |")
+    told = [(state, text) for state in machine.states if (text := workflow.meanings.get(state, {}).get("en"))]
+    if told:
+        lines += ["", "| state | what it means |", "| --- | --- |"]
+        lines += [f"| {state.replace('_', ' ')} | {text} |" for state, text in told]
     if workflow.roles:
         lines += ["", "| who is waited for | and moves the case with |", "| --- | --- |"]
         lines += [f"| {role.name} | {', '.join(f'`{name}`' for name in role.answers)} |" for role in workflow.roles]

@@ -22,7 +22,8 @@ from schemas.registry import registry
 from schemas.types.acts import EventDiscarded
 from schemas.types.cases import CaseParked, CaseReplayed
 from services.workflows.catalogue import WORKFLOWS
-from services.workflows.definition import CaseState, Workflow, newest_by_opening_event
+from services.workflows.deciding import newest_by_opening_event
+from services.workflows.definition import CaseState, Workflow
 from services.workflows.logic import Workflows
 from services.workflows.memory import ParkedEvent
 
@@ -88,7 +89,7 @@ class Rehearsal:
 
     def _decided_by(self, act: Event) -> str | None:
         """The version that the case keeps or was moved to; where it has not begun, the one that would open it."""
-        case, waiting = self._case(act.subject), self.waiting(act.subject)
+        case, waiting = self.case(act.subject), self.waiting(act.subject)
         if case is not None or not waiting:
             return case.workflow if case is not None else None
         opener = self._openers.get(waiting[0].event.type)
@@ -121,12 +122,13 @@ class Rehearsal:
             outcome = "let_in"
         return Rehearsed(outcome, waiting, self._state(act.subject), tuple(said), tuple(refused), problem, by)
 
-    def _case(self, case_id: str) -> CaseState | None:
+    def case(self, case_id: str) -> CaseState | None:
+        """The case as its workflow remembers it; None where it has not begun."""
         memory = self._logic.memory
         return memory.cases.get(case_id) or memory.closed_case(case_id)
 
     def _state(self, case_id: str) -> str | None:
-        case = self._case(case_id)
+        case = self.case(case_id)
         return case.state if case is not None else None
 
     def _record(self, event: Event, now: datetime) -> Record:

@@ -23,7 +23,7 @@ from schemas.identifiers import derived_id
 from schemas.registry import EventData, registry
 from schemas.types.cases import Message, TimerFired
 from services.workflows.arrivals import Arrivals
-from services.workflows.deciding import TURNS_MAX, timer_event_id
+from services.workflows.deciding import TURNS_MAX, newest_by_opening_event, timer_event_id
 from services.workflows.definition import (
     CLOSED,
     CaseState,
@@ -32,7 +32,6 @@ from services.workflows.definition import (
     Step,
     Workflow,
     moment_of,
-    newest_by_opening_event,
 )
 from services.workflows.messages import answer_to, counted
 

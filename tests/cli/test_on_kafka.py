@@ -18,6 +18,7 @@ from schemas.types.workorders import WorkOrderAccepted
 from schemas.values import Reporter
 from services.cli.tail import Wanted, _start_ms
 from services.workflows.repair import joint as repair_module
+from services.workflows.repair import repair
 from tests.cli.command import found, run, said
 from tests.cli.running import casebook, until
 from tests.support.bus import SmallBus
@@ -181,6 +182,11 @@ async def test_a_parked_case_is_replayed_and_what_became_of_it_is_told(
                 await until(lambda: len(found("case", "list")["cases"]) == 1)
                 await asyncio.sleep(0.5)  # the gateway reads topics side by side: let one event be in before the next
             await until(lambda: found("parked", "list")["parked"])
+            told = await asyncio.to_thread(said, "parked", "show", id[:8], "--original")
+            meaning = repair.meanings["forwarded"]
+            assert f"To {repair.id} it stands in forwarded. {meaning['en']}" in told, "the answer was not taken yet"
+            whole = await asyncio.to_thread(found, "parked", "show", id[:8], "--original")
+            assert (whole["workflow"], whole["state"], whole["state_means"]) == (repair.id, "forwarded", meaning)
             again = ("parked", "replay", id[:8], "--json", "--reason", "too early")
             result = await asyncio.to_thread(run, *again)
             assert json.loads(result.output)["acts"][0]["outcome"] == "failed_again"

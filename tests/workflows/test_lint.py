@@ -13,7 +13,8 @@ from schemas.failures import Misconfigured
 from schemas.registry import EventData
 from schemas.types.requests import RequestSubmitted
 from services.workflows.catalogue import WORKFLOWS
-from services.workflows.definition import CLOSED, Workflow, newest_by_opening_event
+from services.workflows.deciding import newest_by_opening_event
+from services.workflows.definition import CLOSED, Workflow
 from services.workflows.lint import lint, lint_workflow, unhandled_events
 from services.workflows.logic import Workflows
 from services.workflows.machine import machine_of
