@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import signal
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 
-from bus.repairing import replay_of
 from bus.topics import EVENTS
-from schemas.envelope import Event
 from schemas.failures import SubakError
-from schemas.registry import registry
 from schemas.types.cases import CaseReplayed
 from schemas.types.requests import RequestAcknowledged, RequestSubmitted
 from schemas.types.workorders import WorkOrderAccepted, WorkOrderStarted
@@ -133,73 +126,6 @@ async def test_fifty_parked_cases_run_in_order_after_the_repair_once_though_two_
         log = [record for record in await bus.read(EVENTS) if ("ce_type", REPLAYED.encode()) in record.headers]
         assert len({record.key for record in log}) == len(log) == CASES, "not one word for each case"
         assert "is not parked" in await refused("parked", "replay", logbook.case_id(3), "--reason", "again")
-
-
-async def test_a_stage_killed_between_the_words_of_a_replay_and_their_commit_says_them_once(
-    bus: SmallBus, logbook: Logbook, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    channel, service = bus.city.citizens_channel, sorted(bus.city.services)[0]
-    holder = bus.city.candidates(service, bus.city.area)[0]
-    submitted = RequestSubmitted(service_code=service, area=bus.city.area)
-    first = [logbook.say(channel, submitted, case=number) for number in range(3)]
-    then = [logbook.say(holder, RequestAcknowledged(), case=number) for number in range(3)]
-    async with casebook(bus, tmp_path, monkeypatch), bus.running("gateway"):
-        with monkeypatch.context() as broken:
-            broken.setattr(repair_module, "order", lambda *_, **__: 1 / 0)
-            async with bus.running("workflows"):
-                await bus.publish(channel, *first)
-                await until(lambda: len(found("case", "list")["cases"]) == 3)
-                await bus.publish(holder, *then)
-                await until(lambda: len(found("parked", "list")["parked"]) == 3)
-        replays = [
-            replay_of(bus.city, event.subject, event_id=event.id, by=name, reason="mended")
-            for name in ("ops-1", "ops-2")
-            for event in then
-        ]
-        async with dying(bus) as stage:
-            await bus.publish("operations", *replays)
-            assert await asyncio.wait_for(stage.wait(), 60) == -signal.SIGKILL
-        assert await words_of_replays(bus, "read_committed") == [], "what was not committed counts"
-        written = await words_of_replays(bus, "read_uncommitted")
-        assert written, "it was killed too early, so the test proves nothing"
-        async with bus.running("workflows"):
-            await until(lambda: len(found("rejected", "list")["rejected"]) == 3)
-        log = await words_of_replays(bus, "read_committed")
-        assert {case["state"] for case in (await ask("case", "list"))["cases"]} == {"ordered"}
-    assert sorted(event.subject for event in log) == sorted(logbook.case_id(number) for number in range(3))
-    assert {event.id for event in written} <= {event.id for event in log}, "said again under another id"
-    assert {registry.get(event.type).read(event.data).by for event in log} == {"ops-1"}
-
-
-@asynccontextmanager
-async def dying(bus: SmallBus) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A workflows stage in a process of its own that a replay kills."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "tests.support.dying", bus.settings.bootstrap_servers
-    )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-
-
-async def words_of_replays(bus: SmallBus, isolation: str) -> list[Event]:
-    """What stands in the log of cases that run again, committed or as it was written."""
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bus.settings.bootstrap_servers, isolation_level=isolation, auto_offset_reset="earliest"
-    )
-    await consumer.start()
-    places = [TopicPartition(EVENTS, number) for number in range(bus.settings.partitions)]
-    consumer.assign(places)
-    found_: list[Event] = []
-    while records := await consumer.getmany(timeout_ms=1000):
-        for record in (record for batch in records.values() for record in batch):
-            event = Event.from_record(list(record.headers), record.value)
-            found_ += [event] if event.type == REPLAYED else []
-    await consumer.stop()
-    return found_
 
 
 async def test_a_parked_event_is_corrected_or_left_out_and_hostile_edits_do_nothing(
