@@ -124,8 +124,8 @@ def _ground(case: _Case, agency: str, subscription: Subscription) -> Ground:
     if against is not None:
         return Ground(False, against, origin)
     if subscription.relation == "party" and agency not in case.parties:
-        parties = ", ".join(case.parties) or "none"
-        return Ground(False, f"it is no party of the case (the event names {parties})", origin)
+        none = "" if case.parties else ": the event names none"
+        return Ground(False, f"it is no party of the case{none}", origin)
     if subscription.when is None:
         return Ground(True, _how(case, subscription), origin)
     condition = Condition(agency, subscription, Expression(subscription.when))

@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import sys
-from dataclasses import replace
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,28 +10,22 @@ from rich.markup import escape
 from rich.table import Table
 
 from bus.city import City, city_path, load_city
-from bus.city.problems import nearest
 from bus.explaining import Verdict, explain
-from bus.kafka import KafkaSettings, TopicReader
-from bus.topics import EVENTS
-from schemas.envelope import OPTIONAL_ATTRIBUTES, REQUIRED_ATTRIBUTES, Event
-from schemas.failures import Retryable, Unprocessable
+from schemas.envelope import Event
+from schemas.personal import personal_fields
 from schemas.registry import registry
-from services.cli.asking import Casebook, NotThere
 from services.cli.finding import Whereabouts
 from services.cli.route_catch_up import catch_up_agency
-from services.cli.showing import console, event_type, say_json, table
+from services.cli.route_events import BLANK, event_of_file, event_on_bus, is_file
+from services.cli.showing import console, event_type, moment, say_json, table
 
 app = typer.Typer(no_args_is_help=True, help="Routing: who hears of what, why, and what an agency has missed.")
 
 NAMED_MAX = 3
 """Agencies of one verdict that are named; the others are counted."""
 
-READ_SECONDS_MAX = 15.0
-"""How long the event may take to come from Kafka."""
-
-KEYS = (*REQUIRED_ATTRIBUTES, *OPTIONAL_ATTRIBUTES, "data", "specversion", "datacontenttype", "partitionkey")
-"""What a file may say of an event: CloudEvents' JSON form."""
+BUS_PROCESSES = ("workflows", "places")
+"""Who says something of its own on a bus, beside the agencies."""
 
 
 app.command("catch-up")(catch_up_agency)
@@ -43,17 +33,20 @@ app.command("catch-up")(catch_up_agency)
 
 @app.command("explain")
 def explain_event(
-    event: Annotated[str, typer.Argument(help="An event's id on the running bus, or a JSON file; - reads one.")],
-    city: Annotated[str | None, typer.Option(help="For a file: the city, or its folder. Default: as set.")] = None,
+    event: Annotated[
+        str, typer.Argument(help="An event of the running bus: CASE#5, or its id. Or a JSON file; - reads one.")
+    ],
+    city: Annotated[
+        str | None, typer.Option(help="The city, or the folder of a changed one. Default: the bus's.")
+    ] = None,
     agency: Annotated[list[str] | None, typer.Option(help="Only these agencies.")] = None,
     all_: Annotated[bool, typer.Option("--all", help="Also agencies that subscribe to nothing of this type.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object: event, hears, agencies.")] = False,
 ) -> None:
     """Tell who gets an event, who does not, and why. Of a file only `type` is needed; no bus has to run."""
     here = Whereabouts.here()
-    is_file = event == "-" or event.endswith(".json") or Path(event).is_file()
     known = load_city(city_path(city)) if city is not None else here.city
-    found = event_of_file(event, known) if is_file else asyncio.run(event_on_bus(here, event))
+    found = event_of_file(event, known) if is_file(event) else asyncio.run(event_on_bus(here, event))
     for name in agency or ():
         known.agency(name)
     verdicts = explain(known, found)
@@ -67,121 +60,77 @@ def explain_event(
             }
         )
         return
-    _print(found, known, shown, left_out=len(verdicts) - len(shown) if not agency else 0)
+    _print(found, known, shown, asked=bool(agency), left_out=0 if agency else len(verdicts) - len(shown))
 
 
-def event_of_file(name: str, city: City) -> Event:
-    """The event that a file tells, in CloudEvents' JSON form; all but its type may be left out.
-
-    Raises:
-        Unprocessable: it tells none, in words.
-    """
-    try:
-        told: Any = json.loads(sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Unprocessable(f"{name}: {error.strerror}. Name a file, or an event's id.") from error
-    except ValueError as error:
-        raise Unprocessable(f"{name} is not JSON: {error}.") from error
-    if not isinstance(told, dict) or not isinstance(told.get("type"), str):
-        raise Unprocessable(f'{name} tells no event: write an object with at least "type", and "data".')
-    for key, value in told.items():
-        if key not in KEYS:
-            raise Unprocessable(f"{name}: events have no {key!r}. {nearest(key, KEYS)}")
-        if key != "data" and not isinstance(value, str):
-            raise Unprocessable(f"{name}: {key} must be a text.")
-    if told["type"] not in registry:
-        raise Unprocessable(
-            f"{name}: there is no type {told['type']}. {nearest(told['type'], (known.name for known in registry))}"
-        )
-    area = told.get("jurisdiction")
-    if area is not None and area not in city.areas:
-        raise Unprocessable(f"{name}: {city.id} has no area {area}. {nearest(area, city.areas)}")
-    attributes = {key: told[key] for key in (*REQUIRED_ATTRIBUTES, *OPTIONAL_ATTRIBUTES) if key in told}
-    if (source := attributes.get("source")) in city.agencies:
-        attributes["source"] = city.source_of(source)
-    blank = {"id": "-", "source": "", "subject": "-", "time": ""}
-    return Event(**{**blank, **attributes}, data=json.dumps(told.get("data", {})).encode())
-
-
-async def event_on_bus(here: Whereabouts, event_id: str) -> Event:
-    """The event of that id, whole, from the city's log: the casebook says where it stands.
-
-    Raises:
-        NotThere: the casebook has no such event.
-        Unprocessable: several senders have given that id.
-        Retryable: Kafka does not answer.
-    """
-    with Casebook.at(here) as casebook:
-        entries = casebook.ask(f"/api/events/{event_id}")["events"]
-    if len(entries) > 1:
-        senders = ", ".join(str(entry["agency"]) for entry in entries)
-        raise Unprocessable(f"{len(entries)} events have the id {event_id}, of {senders}: write one into a file.")
-    return await read_event(here.kafka, int(entries[0]["partition"]), int(entries[0]["offset"]))
-
-
-async def read_event(kafka: KafkaSettings, number: int, offset: int) -> Event:
-    """The event at a place of the city's log.
-
-    Raises:
-        Retryable: Kafka does not give it in time.
-        NotThere: the log does not reach so far: it is another one.
-    """
-    place = (EVENTS, number)
-    reader = TopicReader(kafka, name="route-explain")
-    try:
-        async with asyncio.timeout(READ_SECONDS_MAX):
-            await reader.start({place: offset})
-            if (await reader.end_offsets())[place] <= offset:
-                raise NotThere(f"{EVENTS}/{number} does not hold offset {offset}: is it another cluster?")
-            while not (records := await reader.read(records_max=1)):
-                pass
-    except TimeoutError as error:
-        raise Retryable(f"Kafka did not give the event within {READ_SECONDS_MAX:.0f} s; try again.") from error
-    finally:
-        await reader.stop()
-    return Event.from_record(records[0].headers, records[0].value)
-
-
-def _print(event: Event, city: City, shown: list[Verdict], left_out: int) -> None:
+def _print(event: Event, city: City, shown: list[Verdict], *, asked: bool, left_out: int) -> None:
     out = console()
+    personal = personal_fields(event.type) if event.type in registry else []
+    out.print(_head(event, city, personal))
+    rows = table("agency", "hears", "why", *(["personal fields"] if personal else []))
+    for column in rows.columns:
+        column.overflow = "fold"
+    groups: dict[Any, list[Verdict]] = {}
+    for verdict in shown:
+        says = tuple(dict.fromkeys((ground.says, ground.failed) for ground in verdict.grounds))
+        groups.setdefault((not verdict.hears, says, verdict.reads, verdict.withheld), []).append(verdict)
+    for (silent, says, *_), verdicts in sorted(groups.items(), key=lambda group: group[0][0]):
+        failed = any(failed for _, failed in says)
+        rows.add_row(
+            escape(_named([verdict.agency for verdict in verdicts])),
+            "[red]failed[/]" if failed else "no" if silent else "[green]yes[/]",
+            "\n".join(_why(what, verdicts) for what, _ in says),
+            *([_personal(verdicts[0])] if personal else []),
+            style="dim" if silent and not failed else None,
+        )
+    out.print(rows)
+    hearing = sum(verdict.hears for verdict in shown)
+    among = f"the {_agencies(len(shown))} asked about" if asked else _agencies(len(shown) + left_out)
+    told = f"{hearing or 'None'} of {among} {'hear' if hearing > 1 else 'hears'} of it"
+    more = f"; {left_out} subscribe to nothing of this type (--all)" if left_out else ""
+    out.print(f"[dim]{told}{more}.[/]")
+
+
+def _head(event: Event, city: City, personal: list[str]) -> Table:
     head = Table.grid(padding=(0, 2))
     head.add_column(style="dim")
     head.add_row("type", event_type(event.type))
-    head.add_row("said by", escape(city.agency_of(event.source) or event.source or "nobody in particular"))
+    for name, id in (("event", event.id), ("case", event.subject)):
+        if id != BLANK:
+            head.add_row(name, escape(id))
+    by_bus = next((name for name in BUS_PROCESSES if city.source_of(name) == event.source), None)
+    sender = f"{by_bus}, a process of the bus" if by_bus else city.agency_of(event.source) or event.source
+    when = f", {moment(event.time, city.zone)}" if event.time else ""
+    head.add_row("said by", f"{escape(sender or 'nobody in particular')}{when}")
     area = city.lookups.known(event.jurisdiction)
     head.add_row("area", f"{escape(city.areas[area].name)} [dim]{escape(area)}[/]")
     for name, value in (("addressed to", event.recipient), ("parties", event.parties), ("history", event.history)):
         if value:
             head.add_row(name, escape(value.replace(",", ", ")))
-    out.print(head)
-    rows = table("agency", "hears", "why", "written at", "personal fields")
-    groups: dict[Any, list[str]] = {}
-    for verdict in shown:
-        groups.setdefault(replace(verdict, agency=""), []).append(verdict.agency)
-    for verdict, agencies in sorted(groups.items(), key=lambda group: not group[0].hears):
-        for place, ground in enumerate(verdict.grounds):
-            mark = "[green]yes[/]" if verdict.hears else "[red]failed[/]" if ground.failed else "no"
-            rows.add_row(
-                escape(_named(agencies)) if place == 0 else "",
-                mark if place == 0 or ground.failed else "",
-                escape(ground.says),
-                f"[dim]{escape(ground.origin or '')}[/]",
-                _personal(verdict) if place == 0 else "",
-                style=None if verdict.hears else "dim",
-            )
-    out.print(rows)
-    hearing = sum(verdict.hears for verdict in shown)
-    more = f"; {left_out} more subscribe to nothing of this type (--all)" if left_out else ""
-    out.print(f"[dim]{hearing} of {len(shown)} agencies here are told{more}.[/]")
+    if personal:
+        head.add_row("personal", escape(", ".join(personal)))
+    return head
 
 
-def _named(agencies: list[str]) -> str:
-    more = f" and {len(agencies) - NAMED_MAX} more" if len(agencies) > NAMED_MAX else ""
-    return ", ".join(agencies[:NAMED_MAX]) + more
+def _why(says: str, verdicts: list[Verdict]) -> str:
+    """One ground, and below it where the subscriptions are written that are of that mind."""
+    origins = dict.fromkeys(
+        ground.origin for verdict in verdicts for ground in verdict.grounds if ground.says == says and ground.origin
+    )
+    return escape(says) + (f"\n[dim]{escape(_named(list(origins)))}[/]" if origins else "")
+
+
+def _named(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED_MAX} more" if len(names) > NAMED_MAX else ""
+    return ", ".join(names[:NAMED_MAX]) + more
+
+
+def _agencies(count: int) -> str:
+    return f"{count} agenc{'y' if count == 1 else 'ies'}"
 
 
 def _personal(verdict: Verdict) -> str:
-    if not verdict.hears or not (verdict.reads or verdict.withheld):
+    if not verdict.hears:
         return ""
     if not verdict.withheld:
         return "all"

@@ -8,7 +8,7 @@ from typing import Any
 import typer
 from typer.testing import CliRunner, Result
 
-from services.cli import case, lag, parked, rejected, tail, trace, workflow
+from services.cli import case, lag, parked, rejected, route, tail, trace, workflow
 
 
 def _app() -> typer.Typer:
@@ -16,6 +16,7 @@ def _app() -> typer.Typer:
     app.add_typer(case.app, name="case")
     app.add_typer(rejected.app, name="rejected")
     app.add_typer(parked.app, name="parked")
+    app.add_typer(route.app, name="route")
     app.add_typer(workflow.app, name="workflow")
     app.command()(lag.lag)
     app.command()(tail.tail)

@@ -138,11 +138,21 @@ async def test_lag_tells_what_waits_for_whom_and_nothing_once_it_is_read(
     assert "router 3" in shown
     async with casebook(bus, tmp_path, monkeypatch), bus.running():
         await until(lambda: all(row["lag_records"] == 0 for row in by_process().values()))
+        case = logbook.case_id("new 1")
+        by_place = await asyncio.to_thread(found, "route", "explain", f"{case[:8]}#2")
+        by_id = await asyncio.to_thread(found, "route", "explain", by_place["event"]["id"])
+        shown = await asyncio.to_thread(said, "route", "explain", f"{case}#2")
     partitions = (await asyncio.to_thread(found, "lag"))["partitions"]
     assert set(partitions[0]) == {
         "process", "topic", "partition", "position", "end", "lag_records", "lag_seconds",
     }  # fmt: skip
     assert "Nothing waits anywhere." in await asyncio.to_thread(said, "lag", "-p")
+    holder = bus.city.candidates(service, bus.city.area)[0]
+    assert by_place == by_id
+    assert (by_place["event"]["subject"], by_place["event"]["recipient"]) == (case, holder)
+    assert holder in by_place["hears"]
+    for words in ("said by workflows, a process of the bus", f"addressed to {holder}", f"case {case}"):
+        assert words in shown
 
 
 async def test_a_refused_record_can_be_read_whole_from_kafka(

@@ -20,6 +20,8 @@ from schemas.failures import Unprocessable
 from schemas.registry import registry
 from services.cli.route import app
 from tests.city.control import changed_harbour, harbour
+from tests.cli.command import run
+from tests.cli.conftest import Filled
 
 DENPASAR = load_city(city_path("denpasar"))
 TYPES = sorted(known.name for known in registry)
@@ -89,8 +91,36 @@ def test_the_table_says_the_same_in_words(tmp_path: Path) -> None:
     city = changed_harbour(tmp_path)
     result = CliRunner().invoke(app, ["explain", str(file), "--city", str(city)], env={"COLUMNS": "200"})
     assert result.exit_code == 0, result.output
-    for words in ("docks", "its areas hold h-1", "the agency said so itself", "left out", "(--all)"):
+    for words in ("docks", "its areas hold h-1", "the agency said so itself", "left out", "(--all)", "reporter.phone",
+                  "2 of 10 agencies hear of it; 7 subscribe"):  # fmt: skip
         assert words in result.output, words
+    assert "event " not in result.output, "it has no id"
+
+
+def test_those_who_do_not_hear_for_one_reason_stand_in_one_row(tmp_path: Path) -> None:
+    file = written(tmp_path, type="subak.request.closed.v1", parties="public-works,agriculture", data={})
+    arguments = ["explain", str(file), "--city", "denpasar"]
+    shown = CliRunner().invoke(app, arguments, env={"COLUMNS": "80"}).output
+    assert shown.count("it is no party of the case") == 1
+    assert "3 of 64 agencies hear of it; 3 subscribe to nothing of this type (--all)." in " ".join(shown.split())
+    assert "…" not in shown, "where it is written is cut off"
+    few = CliRunner().invoke(app, [*arguments, "--agency", "health", "--agency", "finance"]).output
+    assert "None of the 2 agencies asked about hears of it." in few
+
+
+def test_an_event_that_is_not_on_the_bus_is_told_with_the_way_to_name_one(casebook: Filled) -> None:
+    case = casebook.logbook.case_id(3)
+    for ref, words in {
+        case: f"{case} is a case, and a case has many events: name one as {case[:8]}#1",
+        f"{case[:8]}#99": "and none with the number 99",
+        "0000#1": "no case begins with 0000",
+        "none#1": "Send the beginning of a case id",
+        "12345678": "there is no event '12345678' in the city's log. Name one by its case as CASE#5",
+        "a/../b?x=%00#": "there is no event 'a/../b?x=%00#'",
+        "": "there is no event ''",
+        "x" * 300: "at most 128 characters",
+    }.items():
+        assert words in str(run("route", "explain", ref).exception), ref
 
 
 @pytest.mark.parametrize(
