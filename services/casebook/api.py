@@ -139,7 +139,7 @@ def casebook_api(
     _add_cases(app, questions, shaper, city, clock)
     _add_timelines(app, questions, shaper)
     _add_refusals(app, questions, shaper)
-    add_traces(app, TraceQuestions(questions.engine), shaper, clock, NotFound, _MISSING)
+    add_traces(app, TraceQuestions(questions.engine), shaper, city, clock, NotFound, _MISSING)
     add_deliveries(app, questions, city, adapters or AdapterBook(None), NotFound, _MISSING)
     add_entitled(app, questions, city, read_log, NotFound, _MISSING)
     _add_problems(app)

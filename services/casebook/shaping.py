@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -85,7 +85,7 @@ class Shaper:
     def entry(self, row: Row[Any]) -> EntryAnswer:
         """A row of `timeline`."""
         data = msgspec.json.decode(row.data) if row.data is not None else None
-        summary = summary_of(row.type, data or {}, sender=row.agency, recipient=row.recipient, name_of=self._name_of)
+        summary = summary_of(row.type, data or {}, sender=row.agency, recipient=row.recipient, city=self._city)
         return EntryAnswer(
             case_id=row.case_id,
             seq=row.seq,
@@ -173,13 +173,13 @@ class Shaper:
         city = self._city
         return [code for code in city.areas if city.within(code, area)] if area in city.areas else []
 
+    def agencies(self, ids: Iterable[str | None]) -> dict[str, dict[str, str]]:
+        """The names of these agencies, of those that the city has."""
+        return {id: self._names(id) for id in sorted({id for id in ids if id}) if id in self._city.agencies}
+
     def _names(self, agency: str) -> dict[str, str]:
         found = self._city.agencies.get(agency)
         return found.name if found is not None else {}
-
-    def _name_of(self, agency: str, language: str) -> str:
-        names = self._names(agency)
-        return names.get(language) or next(iter(names.values()), agency)
 
 
 def _amount(amount: str | None, currency: str | None) -> Amount | None:

@@ -6,14 +6,12 @@ ids. No free text is in a summary, except the reason that is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from bus.city import City
 from schemas.money import money_text
 from services.casebook import saying_proposals
-
-NameOf = Callable[[str, str], str]
-"""(agency's id, language) → its name."""
 
 LANGUAGES = ("id", "en")
 
@@ -21,7 +19,7 @@ TEXT_MAX = 160
 """Characters of a reason that a summary shows."""
 
 _SAYS: Mapping[str, tuple[str, str]] = {
-    "subak.request.submitted.v1": ("Permohonan diterima untuk {service_code}", "Request received for {service_code}"),
+    "subak.request.submitted.v1": ("Permohonan diterima: {service_code}", "Request received: {service_code}"),
     "subak.request.forwarded.v1": ("Diteruskan ke {agency}{reason}", "Forwarded to {agency}{reason}"),
     "subak.request.acknowledged.v1": ("{sender} menangani permohonan{estimate}", "{sender} takes it on{estimate}"),
     "subak.request.assigned.v1": ("Ditugaskan kepada {agency}", "Assigned to {agency}"),
@@ -30,6 +28,13 @@ _SAYS: Mapping[str, tuple[str, str]] = {
     "subak.request.joined.v1": ("Berlanjut dalam kasus {into}", "Goes on in the case {into}"),
     "subak.request.followed.v1": ("Juga dilaporkan dalam kasus {by_case}", "Also reported in the case {by_case}"),
     "subak.request.separated.v1": ("Dipisahkan kembali{reason}", "Parted again{reason}"),
+    "subak.request.absorbed.v1": ("Diambil alih oleh kasus {from_case}", "Taken up by the case {from_case}"),
+    "subak.request.progressed.v1": ("Kabar dari kasus {from_case}: {step}", "News of the case {from_case}: {step}"),
+    "subak.request.mergerequested.v1": (
+        "Kasus {from_case} minta dilanjutkan di sini",
+        "The case {from_case} asks to go on in this one",
+    ),
+    "subak.request.left.v1": ("Kasus {from_case} tidak lagi di sini", "The case {from_case} goes on here no longer"),
     "subak.request.mergerefused.v1": ("Tidak dapat digabung dengan {into}", "Could not be merged into {into}"),
     "subak.request.duplicatefound.v1": (
         "Mungkin perkara yang sama dengan {from_case}, {metres} m jauhnya",
@@ -106,36 +111,44 @@ _OUTCOMES = {
 
 
 def summary_of(
-    event_type: str, content: Mapping[str, Any], *, sender: str, recipient: str | None, name_of: NameOf
+    event_type: str, content: Mapping[str, Any], *, sender: str, recipient: str | None, city: City
 ) -> dict[str, str]:
-    """One line by language. A type without a sentence of its own is told by its name."""
+    """One line by language, with the city's names. A type without a sentence of its own is told by its name."""
     templates = _SAYS.get(event_type)
     if templates is None:
         return dict.fromkeys(LANGUAGES, event_type)
     return {
-        language: template.format_map(_Words(content, language, sender, recipient, name_of))
+        language: template.format_map(_Words(content, language, sender, recipient, city))
         for language, template in zip(LANGUAGES, templates, strict=True)
     }
+
+
+def name_of(city: City, agency: str, language: str) -> str:
+    """The agency's name in that language, else in the city's first; its id where the directory has it no longer."""
+    found = city.agencies.get(agency)
+    return found.name.get(language) or city.text(found.name) if found is not None else agency
 
 
 class _Words(dict[str, str]):
     """The words for a template's gaps; what is not told is a question mark, or nothing where it only adds."""
 
     def __init__(
-        self, content: Mapping[str, Any], language: str, sender: str, recipient: str | None, name_of: NameOf
+        self, content: Mapping[str, Any], language: str, sender: str, recipient: str | None, city: City
     ) -> None:
-        super().__init__(sender=name_of(sender, language))
+        super().__init__(sender=name_of(city, sender, language))
         self._content = content
         self._language = language
         self._recipient = recipient
-        self._name_of = name_of
+        self._city = city
 
     def __missing__(self, gap: str) -> str:
         found = self._content.get(gap)
         if gap == "recipient":
-            return self._name_of(self._recipient, self._language) if self._recipient else "?"
+            return name_of(self._city, self._recipient, self._language) if self._recipient else "?"
         if gap in _AGENCIES:
-            return self._name_of(found, self._language) if isinstance(found, str) else "?"
+            return name_of(self._city, found, self._language) if isinstance(found, str) else "?"
+        if gap == "service_code" and (service := self._city.services.get(str(found))) is not None:
+            return service.service_name.get(self._language) or self._city.text(service.service_name)
         if gap in _MONEY:
             return self._money(gap, found)
         if gap == "reason":

@@ -13,7 +13,7 @@ class Stopped(Answer):
     step: str | None
     """What it waits for, or waited for when it ended."""
     agency: str | None
-    """Whose turn it is; or whose word ended it."""
+    """Whose turn it is; or whose word ended it: none where a deadline or another case did."""
     since: str | None
     until: str | None
     """By when an answer is due, where it waits."""
@@ -91,6 +91,8 @@ class TraceAnswer(Answer):
     """Entries of the timeline that are no part of the story, or past its bound. `/api/cases/{id}/timeline` has all."""
     money: TraceMoney
     links: list[TraceLink]
+    agencies: dict[str, dict[str, str]]
+    """The names of all agencies above, by id and by language."""
 
 
 class Vanished(Answer):
@@ -111,3 +113,5 @@ class VanishedAnswer(Answer):
     """How many proposals were looked at."""
     more: bool
     """Whether there are more proposals than were looked at."""
+    agencies: dict[str, dict[str, str]]
+    """The names of the agencies that they wait for, by id and by language."""

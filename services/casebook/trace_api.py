@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import FastAPI, Path
 
+from bus.city import City
 from services.casebook.filters import utc_now
 from services.casebook.shaping import Shaper
 from services.casebook.trace_answers import TraceAnswer, TraceLink, VanishedAnswer
@@ -23,6 +24,7 @@ def add_traces(
     app: FastAPI,
     questions: TraceQuestions,
     shaper: Shaper,
+    city: City,
     clock: Callable[[], datetime],
     missing: Missing,
     responses: dict[int | str, dict[str, Any]],
@@ -49,12 +51,13 @@ def add_traces(
         rows, count = questions.whole(row.id)
         entries = [shaper.entry(line) for line in rows]
         names, cases = questions.links(row.id)
-        lines = story(entries)
+        lines, rest = story(entries), stopped(case, entries)
+        told = (case.opened_by, case.holder, case.agency, rest.agency, *case.parties, *(line.agency for line in lines))
         return TraceAnswer(
             asked=ref,
             found_by=found_by,
             case=case,
-            stopped=stopped(case, entries),
+            stopped=rest,
             story=lines,
             left_out=count - len(lines),
             money=money(case, entries),
@@ -62,6 +65,7 @@ def add_traces(
                 TraceLink(kind=kind, ref=name, case=shaper.case(cases[name], now) if name in cases else None)
                 for kind, name in names
             ],
+            agencies=shaper.agencies(told),
         )
 
     @app.get("/api/vanished", tags=["traces"])
@@ -71,8 +75,13 @@ def add_traces(
         now = utc_now(clock())
         proposals = [shaper.case(row, now) for row in rows[:PROPOSALS_MAX]]
         reasons = {id: _reason(data) for id, data in ends.items()}
-        found = vanished(proposals, reasons, merged, known)
-        return VanishedAnswer(vanished=found, looked_at=len(proposals), more=len(rows) > PROPOSALS_MAX)
+        found = vanished(proposals, reasons, merged, known, city)
+        return VanishedAnswer(
+            vanished=found,
+            looked_at=len(proposals),
+            more=len(rows) > PROPOSALS_MAX,
+            agencies=shaper.agencies(one.case.holder for one in found),
+        )
 
 
 def _reason(data: str | None) -> str | None:

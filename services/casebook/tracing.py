@@ -7,10 +7,13 @@ nothing that an agency said or decided. All of it comes from entries that count,
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from bus.city import City
 from services.casebook.answers import Amount, CaseAnswer, EntryAnswer
+from services.casebook.summaries import LANGUAGES, name_of
 from services.casebook.trace_answers import Stopped, TraceContract, TraceLine, TraceMoney, Vanished
 
 LINES_MAX = 500
@@ -18,6 +21,9 @@ LINES_MAX = 500
 
 _ASKED = "subak.proposal.decisionrequested.v1"
 _CLOSED = "subak.proposal.closed.v1"
+_ENDS = (_CLOSED, "subak.permit.closed.v1", "subak.request.closed.v1")
+_WORKFLOWS = "workflows"
+"""To whom one case says something for another."""
 _SILENT = frozenset(
     {_ASKED, "subak.case.timerfired.v1", "subak.case.messagerefused.v1", "subak.permit.decisionrequested.v1"}
 )
@@ -73,13 +79,13 @@ def story(entries: Sequence[EntryAnswer]) -> list[TraceLine]:
 def stopped(case: CaseAnswer, entries: Sequence[EntryAnswer]) -> Stopped:
     """Where it rests or ended, whose word that was, and why."""
     counting = [entry for entry in entries if entry.refusal_id is None]
-    end = _last(counting, (_CLOSED, "subak.permit.closed.v1"))
+    end = _last(counting, _ENDS)
     if case.closed_at is not None:
         data = (end.data or {}) if end is not None else {}
         return Stopped(
             ended=True,
             step=_text(data, "step"),
-            agency=_text(data, "decided_by_agency") or case.agency,
+            agency=_text(data, "decided_by_agency") or (_said_before(end, counting) if end is not None else None),
             since=case.closed_at,
             until=None,
             overdue=False,
@@ -98,6 +104,12 @@ def stopped(case: CaseAnswer, entries: Sequence[EntryAnswer]) -> Stopped:
         outcome=None,
         reason=case.parked.error if case.parked is not None else _text(data, "reason"),
     )
+
+
+def _said_before(end: EntryAnswer, entries: Sequence[EntryAnswer]) -> str | None:
+    """The agency whose word led to the end; None where a deadline or another case did."""
+    cause = next((entry for entry in entries if entry.event_id == end.causationid), None)
+    return None if cause is None or cause.type in _SILENT or cause.recipient == _WORKFLOWS else cause.agency
 
 
 def money(case: CaseAnswer, entries: Iterable[EntryAnswer]) -> TraceMoney:
@@ -157,7 +169,11 @@ def money(case: CaseAnswer, entries: Iterable[EntryAnswer]) -> TraceMoney:
 
 
 def vanished(
-    proposals: Sequence[CaseAnswer], reasons: Mapping[str, str | None], merged_into: Mapping[str, str], known: set[str]
+    proposals: Sequence[CaseAnswer],
+    reasons: Mapping[str, str | None],
+    merged_into: Mapping[str, str],
+    known: set[str],
+    city: City,
 ) -> list[Vanished]:
     """Which of these proposals ended nowhere, or rest without a next step.
 
@@ -166,6 +182,7 @@ def vanished(
         reasons: closed proposals → the reason that their end gives.
         merged_into: merged proposals → the case in which they were to go on.
         known: ids of all cases that there are, among those of `merged_into`.
+        city: for names, and the times of its clock.
     """
     found: dict[str, str] = {}
     for case in proposals:
@@ -175,7 +192,7 @@ def vanished(
         if case.outcome == "merged" and case.id not in found and (why := _merged(case.id, found, merged_into, known)):
             found[case.id] = why
     return [
-        Vanished(case=case, why=found[case.id], says=_says(found[case.id], case, merged_into.get(case.id)))
+        Vanished(case=case, why=found[case.id], says=_says(found[case.id], case, merged_into.get(case.id), city))
         for case in proposals
         if case.id in found
     ]
@@ -212,9 +229,13 @@ _SAYS = {
 }
 
 
-def _says(why: str, case: CaseAnswer, into: str | None) -> dict[str, str]:
-    words = {"holder": case.holder or "?", "until": case.answer_by or "?", "into": into or "?"}
-    return {language: text.format_map(words) for language, text in zip(("id", "en"), _SAYS[why], strict=True)}
+def _says(why: str, case: CaseAnswer, into: str | None, city: City) -> dict[str, str]:
+    until = datetime.fromisoformat(case.answer_by).astimezone(city.zone) if case.answer_by else None
+    words = {"until": f"{until:%Y-%m-%d %H:%M}" if until else "?", "into": into or "?"}
+    return {
+        language: text.format_map({**words, "holder": name_of(city, case.holder or "?", language)})
+        for language, text in zip(LANGUAGES, _SAYS[why], strict=True)
+    }
 
 
 # -- reading a field

@@ -143,7 +143,7 @@ class _Printer:
             say_json({**event.attributes(), "data": data, **place})
             return
         agency = agency_in(event.source)
-        summary = summary_of(event.type, data or {}, sender=agency, recipient=event.recipient, name_of=self._name_of)
+        summary = summary_of(event.type, data or {}, sender=agency, recipient=event.recipient, city=self.city)
         told = f" → {escape(event.recipient)}" if event.recipient else ""
         when, what = moment(event.time, self._zone), event_type(event.type) + _padding(event.type)
         who = f"[bold]{escape(agency)}[/]{told}"
@@ -158,10 +158,6 @@ class _Printer:
             return
         where = f"{record.topic}/{record.partition} at {record.offset}"
         self._out.print(f"[red]{escape(where)}: {escape(str(error))}[/]", soft_wrap=True)
-
-    def _name_of(self, agency: str, language: str) -> str:
-        found = self.city.agencies.get(agency)
-        return found.name.get(language) or self.city.text(found.name) if found is not None else agency
 
 
 def _data(event: Event) -> Mapping[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Annotated, Any
@@ -49,6 +50,9 @@ STEPS = {
     "issue": "for the permit to be issued",
 }
 """What a proposal waits for, in words."""
+
+Names = Mapping[str, Mapping[str, str]]
+"""Agency → its name, by language."""
 
 LINKS_SHOWN = {"case": "case", "ocid": "procurement", "contract": "contract", "payment": "payment", "asset": "asset"}
 
@@ -106,29 +110,37 @@ def _header(found: dict[str, Any], now: datetime, zone: ZoneInfo | None) -> Tabl
     if found["found_by"] != "case":
         grid.add_row("found by", f"its {found['found_by']} {escape(found['asked'])}")
     grid.add_row("place", f"{escape(case['area_name'] or '')} [dim]{escape(case['area'])}[/]")
-    grid.add_row("brought by", f"{escape(case['opened_by'])}, {moment(case['opened_at'], zone)}")
-    sums = [(name, money_[name]) for name in ("estimate", "given", "paid")]
+    names = found["agencies"]
+    grid.add_row("brought by", f"{_named(case['opened_by'], names)}, {moment(case['opened_at'], zone)}")
+    sums = [*((name, money_[name]) for name in ("estimate", "given", "paid")), ("cost", case["cost"])]
     if any(amount for _, amount in sums):
         grid.add_row("money", ", ".join(f"{name} {money(amount)}" for name, amount in sums if amount))
-    for label, words in _stopped(found["stopped"], now, zone):
+    for label, words in _stopped(found["stopped"], names, now, zone):
         grid.add_row(label, words)
     return grid
 
 
-def _stopped(stopped: dict[str, Any], now: datetime, zone: ZoneInfo | None) -> list[tuple[str, str]]:
+def _named(agency: str, names: Names) -> str:
+    """The agency's name with its id beside; the id alone where the city has it no longer."""
+    return f"[bold]{escape(text(names[agency]))}[/] [dim]{escape(agency)}[/]" if agency in names else escape(agency)
+
+
+def _stopped(stopped: dict[str, Any], names: Names, now: datetime, zone: ZoneInfo | None) -> list[tuple[str, str]]:
     """Where it stopped, who decided or is asked, and why."""
     step = STEPS.get(stopped["step"] or "", stopped["step"] or "")
-    agency = escape(stopped["agency"] or "nobody")
+    agency = _named(stopped["agency"], names) if stopped["agency"] else "nobody"
     rows = []
     if stopped["ended"]:
         colour = "green" if stopped["outcome"] in ("realised", "rated") else "yellow"
         ended = f"[bold {colour}]{escape(stopped['outcome'] or 'closed')}[/], {moment(stopped['since'], zone)}"
-        rows = [("ended", ended), ("decided by", agency)]
+        rows = [("ended", ended)]
+        if stopped["agency"] or not stopped["reason"]:
+            rows.append(("decided by", agency if stopped["agency"] else "nobody: a deadline passed"))
         if step and stopped["outcome"] != "realised":
             rows.append(("it waited", step))
     else:
         label, words = ("waits", f"{step}, by ") if step else ("in the hands of", "")
-        rows = [(label, f"{words}[bold]{agency}[/], for {since(stopped['since'], now)}")]
+        rows = [(label, f"{words}{agency}, for {since(stopped['since'], now)}")]
         if stopped["until"]:
             late = (now - datetime.fromisoformat(stopped["until"])).total_seconds()
             mark = f"[bold red]overdue by {span(late)}[/]" if late > 0 else f"[dim]in {span(-late)}[/]"
@@ -200,7 +212,7 @@ def _show_vanished(found: dict[str, Any], as_json: bool) -> None:
             case["id"],
             escape(case["title"] or ""),
             escape(case["area_name"] or case["area"]),
-            escape(case["holder"] or "nobody"),
+            _named(case["holder"], found["agencies"]) if case["holder"] else "nobody",
             escape(text(one["says"])),
         )
     out.print(shown)

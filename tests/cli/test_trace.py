@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -24,16 +24,18 @@ from tests.casebook.tables import contents, fill
 from tests.cli.command import found, run, said
 from tests.cli.conftest import Filled, serving
 from tests.support.logbook import Logbook
-from tests.support.musrenbang import DISTRICT, FINANCE, PLANNING, WARD, WORKS, idr, in_logbook, line_in_logbook
+from tests.support.musrenbang import AREA, DISTRICT, FINANCE, PLANNING, WARD, WORKS, idr, in_logbook, line_in_logbook
 
 CITY = load_city(city_path("denpasar"))
 
 
 def musrenbang() -> Logbook:
-    """One proposal realised, one rejected, one merged, one in works, one waiting in time, one that nobody answered."""
+    """Proposals: realised, rejected, merged, in works, waiting, and one that nobody answered; and two repairs."""
     log = Logbook(CITY)
     line_in_logbook(log)
     in_logbook(log, "silent", steps=1)
+    log.repair("rated", service="road-damage", area=AREA, steps=7)
+    log.repair("unrated", service="road-damage", area=AREA, steps=6)
     log.wait(timedelta(days=20))
     in_logbook(log, "realised")
     in_logbook(log, "rejected", steps=7)
@@ -95,7 +97,10 @@ def test_a_proposal_is_told_from_the_meeting_to_the_asset(city: Logbook) -> None
     assert (trace["money"]["given"]["amount"], trace["money"]["paid"]["amount"]) == ("200", "150")
     assert of(trace, "case") == [city.case_id("line")]
     shown = said("trace", city.case_id("realised"))
-    for words in ("Saluran air realised", "How it was ranked", "ended realised", "decided by finance", "SPK-realised",
+    assert trace["agencies"][FINANCE] == CITY.agencies[FINANCE].name
+    assert {WARD, DISTRICT, PLANNING, WORKS} < set(trace["agencies"])
+    for words in ("Saluran air realised", "How it was ranked", "ended realised", "SPK-realised",
+                  "brought by Renon Urban Ward kelurahan-renon", "decided by Regional Finance and Assets finance",
                   "Drainase", "IDR 150", "Regional Finance and Assets pays IDR 150"):  # fmt: skip
         assert words in " ".join(shown.split()), words
 
@@ -128,6 +133,16 @@ def test_where_it_stopped_why_and_who_decided(city: Logbook) -> None:
     shown = " ".join(said("trace", city.case_id("rejected")).split())
     assert "ended rejected" in shown
     assert "it waited for money of a budget line" in shown
+
+
+def test_a_request_is_told_too_with_its_cost_and_whose_word_ended_it(city: Logbook) -> None:
+    trace = found("trace", city.case_id("rated"))
+    assert (trace["stopped"]["outcome"], trace["stopped"]["agency"]) == ("rated", CITY.citizens_channel)
+    shown = said("trace", city.case_id("rated"))
+    for words in ("Request received: Damaged road or pothole", "cost IDR", "decided by Communications"):
+        assert words in shown, words
+    assert found("trace", city.case_id("unrated"))["stopped"]["agency"] is None
+    assert "decided by nobody: a deadline passed" in said("trace", city.case_id("unrated"))
 
 
 def test_who_is_asked_next_and_until_when(city: Logbook) -> None:
@@ -180,7 +195,14 @@ def test_what_rests_or_ends_without_a_next_step_is_listed(tmp_path: Any, monkeyp
         assert why == {
             "silent": "overdue", "waiting": "nobody_asked", "works": "parked", "merged": "merged_into_vanished",
         }  # fmt: skip
-        assert "Nobody is asked for an answer" in said("trace", "--vanished")
+        (silent,) = [one for one in listed if one["why"] == "overdue"]
+        by = datetime.fromisoformat(silent["case"]["answer_by"]).astimezone(CITY.zone)
+        names = CITY.agencies[DISTRICT].name
+        assert silent["says"]["en"] == f"{names['en']} has not answered by {by:%Y-%m-%d %H:%M}"
+        assert silent["says"]["id"].startswith(f"{names['id']} belum menjawab")
+        shown = said("trace", "--vanished")
+        assert "Nobody is asked for an answer" in shown
+        assert f"{names['en']} {DISTRICT}" in shown
     reading.dispose()
     engine.dispose()
 
