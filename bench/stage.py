@@ -29,7 +29,8 @@ from rich.table import Table
 from bus import metrics
 from bus.city import City, load_city
 from bus.city.load import city_path
-from bus.kafka import KafkaSettings, Output, Stage, TransactionalProducer, ensure_topics, partition_for
+from bus.kafka import KafkaSettings, Output, TransactionalProducer, ensure_topics, partition_for
+from bus.kafka.stage import Stage
 from bus.topics import EVENTS
 from deploy.local.kafka import LocalKafka
 from schemas.envelope import Event

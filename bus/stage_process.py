@@ -8,7 +8,8 @@ from collections.abc import Callable
 from starlette.applications import Starlette
 
 from bus.health import health_routes
-from bus.kafka import LaneSettings, Stage, StageSettings
+from bus.kafka import LaneSettings
+from bus.kafka.stage import Stage, StageSettings
 from bus.logic import Logic
 from bus.logs import get_logger
 from bus.process import serving, until_stopped

@@ -1,4 +1,7 @@
-"""Kafka, as Subak uses it. The only package that imports aiokafka and FastStream."""
+"""Kafka, as Subak uses it. The only package that imports aiokafka and FastStream.
+
+A stage is imported from `bus.kafka.stage`: it needs FastStream, whose import would delay every command.
+"""
 
 from bus.kafka.errors import BrokerUnavailable, Fenced, NotAllowed
 from bus.kafka.lane import LaneSettings
@@ -6,7 +9,6 @@ from bus.kafka.offsets import committed, ends, group_positions
 from bus.kafka.pace import Lateness
 from bus.kafka.reader import TopicReader, partitions_of
 from bus.kafka.settings import KafkaSettings
-from bus.kafka.stage import Stage, StageSettings
 from bus.kafka.tool_offsets import ToolOffsets
 from bus.kafka.topics import ensure_topics, require_topics
 from bus.kafka.transactions import TransactionalProducer
@@ -21,8 +23,6 @@ __all__ = [
     "NotAllowed",
     "Output",
     "Record",
-    "Stage",
-    "StageSettings",
     "ToolOffsets",
     "TopicReader",
     "TransactionalProducer",

@@ -19,14 +19,13 @@ from bus.kafka import (
     LaneSettings,
     Output,
     Record,
-    Stage,
-    StageSettings,
     TransactionalProducer,
     committed,
     ends,
     ensure_topics,
     partition_for,
 )
+from bus.kafka.stage import Stage, StageSettings
 from bus.kafka.topics import write_first_positions
 from bus.logic import Decided
 from bus.topics import POSITIONS

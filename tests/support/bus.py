@@ -10,7 +10,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from bus.city import City, load_city
 from bus.city.load import city_path
-from bus.kafka import KafkaSettings, Output, Stage, TopicReader, TransactionalProducer, ensure_topics, partitions_of
+from bus.kafka import KafkaSettings, Output, TopicReader, TransactionalProducer, ensure_topics, partitions_of
+from bus.kafka.stage import Stage
 from bus.logic import Logic
 from bus.records import Record
 from bus.topics import EVENTS, OUTBOXES_PATTERN, PLACES, in_topic, out_topic

@@ -13,8 +13,9 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 
-from bus.kafka import KafkaSettings, LaneSettings, Output, Record, Stage, StageSettings, TopicReader, partitions_of
+from bus.kafka import KafkaSettings, LaneSettings, Output, Record, TopicReader, partitions_of
 from bus.kafka import lane as lane_module
+from bus.kafka.stage import Stage, StageSettings
 from bus.kafka.transactions import TransactionalProducer
 from bus.logic import Decided
 from bus.logs import configure_logs
