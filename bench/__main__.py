@@ -10,7 +10,7 @@ from typing import Any
 import uvloop
 from rich.console import Console
 
-from bench import agency, console, lifecycle, simulate, sql, stage, state
+from bench import agency, console, lifecycle, reconcile, secured, simulate, sql, stage, state
 from bench.lifecycle import CASES_DEFAULT
 from bench.machine import machine
 from bus.logs import configure_logs
@@ -28,6 +28,8 @@ MEASURES: dict[str, tuple[Measure, Callable[[dict[str, Any]], Any]]] = {
     "sql": (sql.measure, sql.table),
     "webhook": (agency.measure_webhook, agency.table),
     "console": (console.measure, console.table),
+    "reconcile": (reconcile.measure, reconcile.table),
+    "secured": (secured.measure, secured.table),
 }
 
 
@@ -53,6 +55,12 @@ def main() -> None:
     )
     parser.add_argument(
         "--console-cases", type=int, default=100_000, help="console: cases in the tables (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--reconciled",
+        type=int,
+        default=reconcile.EVENTS_DEFAULT,
+        help="reconcile: events that agencies sent (default: %(default)s)",
     )
     arguments = parser.parse_args()
     configure_logs("error", "console")

@@ -39,7 +39,7 @@ from deploy.local.jars import Report
 from deploy.local.kinds import forget_kinds, remembered_ports, require_the_same_kind
 from deploy.local.ownership import HomeLock
 from deploy.local.ports import HOST, free_ports, holder_of, is_free
-from deploy.local.secured import LOG_OPTIONS, SecuredHome
+from deploy.local.secured import JAVA_OPTIONS, SecuredHome
 from deploy.local.waiting import wait_until_answers, wait_until_known
 from schemas.failures import Misconfigured, Retryable
 
@@ -222,9 +222,10 @@ class LocalKafka:
         settings = server_properties(port=port, controller_port=controller_port, data=self._data, node=node)
         properties.write_text(as_text(settings | self._security_properties()), encoding="utf-8")
         self._report("Starting Kafka")
-        options = [*LOG_OPTIONS] if self.secured is not None else []
+        options = [*JAVA_OPTIONS] if self.secured is not None else []
         if self.seat is not None:
-            options += [f"-Xmx{HEAP_MEBIBYTES_MAX_OF_SEVERAL}m"]  # the last one counts
+            # The last of each counts. Three second compilers at once would take two cores for minutes.
+            options += [f"-Xmx{HEAP_MEBIBYTES_MAX_OF_SEVERAL}m", "-XX:TieredStopAtLevel=1"]
         command = installation.command("kafka.Kafka", str(properties), options=options)
         with self._running(command, self.log) as child:
             context = None if self.secured is None else self.secured.administrator.ssl_context()
