@@ -63,6 +63,13 @@ certificate_ends = Gauge(
     ["file"],
 )
 
+# -- people
+identity_provider_up = Gauge(
+    "subak_identity_provider_up",
+    "Whether the OpenID provider answers as it must (1), or nobody can sign in now (0).",
+    ["issuer"],
+)
+
 # -- events, end to end
 event_seconds = Histogram(
     "subak_event_end_to_end_seconds",

@@ -16,6 +16,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, KeySet, OKPKey, RSAKey
 from pydantic import BaseModel, ValidationError
 
+from bus import metrics
 from bus.identity.settings import Identity, require_safe
 from bus.logs import get_logger
 from schemas.failures import Misconfigured, Retryable
@@ -128,6 +129,7 @@ class Issuer:
             except IssuerAway as error:
                 self.away = str(error)
             self._read_at = self._clock()
+            metrics.identity_provider_up.labels(self.identity.issuer).set(self.away is None)
             if self.away is not None and self.away != before:
                 log.warning("provider_away", issuer=self.identity.issuer, error=self.away)
             elif self.away is None and before is not None:

@@ -153,6 +153,11 @@ def city() -> Dashboard:
                         ],
                         unit="s",
                     ),
+                    Panel(
+                        title="Signing in: does the provider answer",
+                        says="1: it does. 0: nobody can sign in; who is signed in goes on, and events flow.",
+                        queries=[("min by (issuer) (subak_identity_provider_up)", "{{issuer}}")],
+                    ),
                 ],
             ),
         ],

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urljoin, urlsplit
 import httpx
 import pytest
 
+from bus import metrics
 from bus.identity import identity_of
 from bus.identity.sealing import Seal
 from bus.identity.signing_in import Begun, NotSignedIn, SigningIn
@@ -213,10 +214,13 @@ async def test_while_the_provider_is_away_nobody_signs_in_and_who_is_signed_in_g
     async with locking(logbook, tmp_path) as locked, locked.browser() as browser, locked.browser() as late:
         await sign_in(browser, "wayan")
         assert (await browser.get("/health/ready")).json() == {"status": "pass"}
+        up = metrics.identity_provider_up.labels(locked.issuer.identity.issuer)._value
+        assert up.get() == 1
         locked.provider.stop()
         assert locked.parts.sessions is not None
         for issuer in (locked.parts.sessions.issuer, locked.issuer):
             await issuer._read(older_than_seconds=0)
+        assert up.get() == 0, "SubakIdentityProviderAway goes by this"
         for address in (locked.url, locked.casebook_url):
             health = await browser.get(f"{address}/health/ready")
             assert (health.status_code, health.json()["status"]) == (200, "warn")
