@@ -19,9 +19,6 @@ from schemas.types import (
     CaseEscalated,
     CaseParked,
     CaseReplayed,
-    CorrectionRequested,
-    DiscardRequested,
-    ReplayRequested,
     RequestAcknowledged,
     RequestAssigned,
     RequestClosed,
@@ -246,11 +243,9 @@ def _parked(case: Case, entry: Entry, content: Content) -> None:
     case.parked_seq = entry.seq
 
 
-@tells(ReplayRequested)
-@tells(DiscardRequested)
-@tells(CorrectionRequested)
 @tells(CaseReplayed)
-def _seen_to(case: Case, entry: Entry, content: Content) -> None:
+def _replayed(case: Case, entry: Entry, content: Content) -> None:
+    # Not at the operator's request: that may help nothing, be refused, or wait for a stage that is away.
     case.parked_at = case.parked_event_id = case.parked_event_type = case.parked_error = None
     case.parked_seq = None
 

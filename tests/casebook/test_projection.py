@@ -357,7 +357,11 @@ def test_a_parked_case_is_marked_until_its_replay(
     fill(writing, logbook)
     assert case(writing, logbook)["parked_at"] is not None, "it failed again, so it waits again"
     monkeypatch.undo()
+    logbook.busy = True
     logbook.say("operations", ReplayRequested(), case=1)
+    fill(writing, logbook)
+    assert case(writing, logbook)["parked_at"] is not None, "asked for, and the stage that would see to it is away"
+    logbook.catch_up()
     fill(writing, logbook)
     found = case(writing, logbook)
     assert (found["parked_at"], found["parked_error"], found["parked_seq"]) == (None, None, None)
