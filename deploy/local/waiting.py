@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 import struct
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from bus.kafka import KafkaSettings
 from bus.kafka.refusal import why_refused
-from deploy.local.children import Child
+from deploy.local.children import Child, log_tail
 from deploy.local.ports import HOST, listens
+from schemas.failures import Misconfigured, Retryable
 
 _POLL_SECONDS = 0.05
 
@@ -63,3 +66,22 @@ def _connected(port: int, tls: ssl.SSLContext | None) -> socket.socket:
     except BaseException:
         plain.close()
         raise
+
+
+def did_not_start(child: Child, log: Path) -> Exception:
+    """Why not: it was too slow, which a new try may mend, or it ended, for which its last words say the reason."""
+    if child.poll() is None:
+        return Retryable(f"Kafka was not ready in time. The last lines of {log}:\n{log_tail(log)}")
+    return Misconfigured(f"Kafka ended while it started. The last lines of {log}:\n{log_tail(log)}")
+
+
+def is_settled(log: Path) -> bool:
+    """Whether the controller is active, knows the node as fenced, and has that on disk. Its log is all that tells."""
+    said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
+    active_at = said.find("Performing controller activation")
+    if active_at < 0:
+        return False
+    states = list(re.finditer(r"Broker(?:RegistrationChange)?Record\(.*?\bfenced=(true|false|1|-1)\b", said))
+    fenced = not states or states[-1][1] in {"true", "1"}
+    known_at = max(active_at, states[-1].end() if states else 0)
+    return fenced and said.find("because the purgatory is empty", known_at) >= 0

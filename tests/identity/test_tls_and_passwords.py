@@ -8,6 +8,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 
 from bus.kafka import KafkaSettings, NotAllowed, Output, TopicReader, TransactionalProducer, ends, ensure_topics
@@ -16,8 +17,10 @@ from bus.kafka.refusal import why_refused
 from bus.kafka.security import Credentials, Security
 from bus.settings import read_settings
 from deploy.local.certificates import Authority
+from deploy.local.children import Child
 from deploy.local.kafka import LocalKafka
 from deploy.local.secured import write_credentials
+from deploy.local.waiting import wait_until_known
 from schemas.failures import Misconfigured
 
 pytestmark = pytest.mark.kafka
@@ -189,3 +192,21 @@ async def test_a_secured_broker_comes_back_from_a_kill(secured: LocalKafka) -> N
     secured.kill()
     secured.start()
     assert await ensure_topics(settings, ["killed"]) == []
+
+
+async def test_a_broker_that_does_not_know_its_administrator_is_started_once_more(
+    secured: LocalKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def forgetful(broker: Child, administrator: KafkaSettings, *, seconds: float) -> bool:
+        asked.append(broker.pid)
+        return len(asked) > 1 and wait_until_known(broker, administrator, seconds=seconds)
+
+    monkeypatch.setattr("deploy.local.kafka.wait_until_known", forgetful)
+    secured.kill()
+    secured.start()
+    assert len(set(asked)) == 2
+    assert secured.pid == asked[-1]
+    assert not psutil.pid_exists(asked[0])
+    await ensure_topics(at(secured, secured.security), ["known"])
