@@ -10,7 +10,7 @@ from typing import Any
 import uvloop
 from rich.console import Console
 
-from bench import agency, console, lifecycle, reconcile, secured, simulate, sql, stage, state
+from bench import agency, console, lifecycle, memory, reconcile, secured, simulate, sql, stage, state
 from bench.lifecycle import CASES_DEFAULT
 from bench.machine import machine
 from bus.logs import configure_logs
@@ -30,13 +30,19 @@ MEASURES: dict[str, tuple[Measure, Callable[[dict[str, Any]], Any]]] = {
     "console": (console.measure, console.table),
     "reconcile": (reconcile.measure, reconcile.table),
     "secured": (secured.measure, secured.table),
+    "memory": (memory.measure, memory.table),
 }
+
+NOT_AMONG_ALL = {"memory"}
+"""It takes an hour: measured where it is named."""
 
 
 def main() -> None:
     """Measure what is asked for, or all."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("measure", nargs="?", choices=sorted(MEASURES), help="what to measure; all where none is given")
+    parser.add_argument(
+        "measure", nargs="?", choices=sorted(MEASURES), help="what to measure; all but memory where none is given"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object on the last line")
     parser.add_argument("--events", type=int, default=60_000, help="stage: events in (default: %(default)s)")
     parser.add_argument(
@@ -62,12 +68,15 @@ def main() -> None:
         default=reconcile.EVENTS_DEFAULT,
         help="reconcile: events that agencies sent (default: %(default)s)",
     )
+    parser.add_argument(
+        "--minutes", type=float, default=memory.MINUTES_DEFAULT, help="memory: how long (default: %(default)g)"
+    )
     arguments = parser.parse_args()
     configure_logs("error", "console")
     tune_collector()
     found: dict[str, Any] = {}
     out = Console(stderr=arguments.json)
-    for name in [arguments.measure] if arguments.measure else list(MEASURES):
+    for name in [arguments.measure] if arguments.measure else [name for name in MEASURES if name not in NOT_AMONG_ALL]:
         measure, table = MEASURES[name]
         with out.status(f"Measuring: {name} ..."):
             found[name] = uvloop.run(measure(arguments))
