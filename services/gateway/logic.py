@@ -16,7 +16,7 @@ from schemas.envelope import Event
 from schemas.failures import Reason, Refused, Unprocessable
 from schemas.registry import registry
 from services.gateway.checks import admit
-from services.gateway.memory import Memory, Seen, digest_of
+from services.gateway.memory import Memory, Seen
 
 log = get_logger("gateway")
 
@@ -42,19 +42,19 @@ class Gateway:
                 event = Event.from_record(record.headers, record.value)
             except Unprocessable:
                 continue  # not an event: nothing to remember
-            seen.append(Seen(event.source, event.id, digest_of(event), record.timestamp_ms))
+            seen.append(Seen.of(event, record.timestamp_ms))
         self._memory.remember(seen)
 
     def decide(self, records: Sequence[Record], now: datetime) -> Decided:
         """Admit, drop or refuse each record."""
         decided = Decided(counted={"accepted": 0, "duplicate": 0, "rejected": 0})
         new: list[Seen] = []
-        in_hand: dict[tuple[str, str], bytes] = {}
+        in_hand: dict[bytes, bytes] = {}
         now_ms = int(now.timestamp() * 1000)
         for record in records:
             try:
                 event = self._admit(record)
-                seen = Seen(event.source, event.id, digest_of(event), now_ms)
+                seen = Seen.of(event, now_ms)
                 known = self._memory.look(seen, in_hand)
                 if known == "other":
                     raise Refused([_ID_REUSED])
@@ -67,13 +67,13 @@ class Gateway:
                 decided.counted["duplicate"] += 1
                 continue
             decided.counted["accepted"] += 1
-            in_hand[seen.source, seen.id] = seen.digest
+            in_hand[seen.key] = seen.digest
             new.append(seen)
             headers = [(name, value) for name, value in record.headers if value is not None]
             decided.outputs.append(Output(EVENTS, event.key, event.data, headers, self._number))
             if let_in is not None:
                 other, seen = let_in
-                in_hand[seen.source, seen.id] = seen.digest
+                in_hand[seen.key] = seen.digest
                 new.append(seen)
                 decided.outputs.append(Output(EVENTS, other.key, other.data, other.headers(), self._number))
         decided.changes = new
@@ -96,7 +96,7 @@ class Gateway:
             ) from error
 
     def _let_in(
-        self, record: Record, act: Event, in_hand: dict[tuple[str, str], bytes], now_ms: int
+        self, record: Record, act: Event, in_hand: dict[bytes, bytes], now_ms: int
     ) -> tuple[Event, Seen] | None:
         """The rejected event that an operator's act lets in, behind the act and with it; None for any other event.
 
@@ -106,7 +106,7 @@ class Gateway:
         if act.type != RESEND_REQUESTED:
             return None
         event = self._checked(record, lambda: resent(act, self._city))
-        seen = Seen(event.source, event.id, digest_of(event), now_ms)
+        seen = Seen.of(event, now_ms)
         if self._memory.look(seen, in_hand) != "new":
             raise resent_already(registry.get(act.type).read(act.data).rejection_id)
         return event, seen
