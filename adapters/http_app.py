@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bus import metrics, tracing
 from bus.database import DiskFull
+from bus.http_door import HEADERS
 from bus.logs import get_logger
 from schemas.failures import Reason, Refused, Retryable
 
@@ -33,6 +34,9 @@ BODY_WAIT_SECONDS_MAX = 30.0
 READ_AWAY_BYTES_MAX = 16 * 1024 * 1024
 READ_AWAY_SECONDS_MAX = 5.0
 """How much of a body that is too large is read and dropped before the answer, and for how long."""
+
+_GUARDING = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
+"""What every answer says that sets nothing of its own: nothing here is a page, to be framed, sniffed or kept."""
 
 RETRY_AFTER_SECONDS = 5
 """What a sender is asked to wait when the adapter cannot store."""
@@ -160,6 +164,8 @@ class HttpApp:
             done = refusal(500, Reason("failed", "request", problem, "Send it again; if it fails again, report it."))
         self._count(agency, done.status)
         headers = [(b"content-type", done.content_type), (b"content-length", b"%d" % len(done.body)), *done.headers]
+        own = {name for name, _ in done.headers}
+        headers += [header for header in _GUARDING if header[0] not in own]
         await send({"type": "http.response.start", "status": done.status, "headers": headers})
         await send({"type": "http.response.body", "body": done.body})
 

@@ -349,6 +349,8 @@ async def test_without_the_agencys_own_token_nothing_is_told(
     answer = await client.request(method, f"/agencies/{agency}/{path}", headers=headers, content=b"{}")
     assert (answer.status_code, reasons(answer)) == (401, [("unauthorized", "Authorization")])
     assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Cache-Control"] == "no-store"
     assert await stored(adapter) == []
 
 
