@@ -43,7 +43,7 @@ from deploy.local.waiting import did_not_start, is_settled, wait_until_answers, 
 from schemas.failures import Misconfigured
 
 _START_SECONDS_MAX, _START_SECONDS_MAX_OF_SEVERAL = 60.0, 180.0
-_KNOWN_SECONDS_MAX = 20.0
+_KNOWN_SECONDS_MAX, _KNOWN_SECONDS_MAX_OF_SEVERAL = 20.0, 60.0
 """How long a secured broker may take to know its administrator once it serves: a moment, on a busy machine seconds."""
 _STOP_SECONDS_MAX = 20.0
 _POLL_SECONDS = 0.02
@@ -238,9 +238,10 @@ class LocalKafka:
             context = None if self.secured is None else self.secured.administrator.ssl_context()
             if not wait_until_answers(child, port, seconds=timeout_seconds, tls=context):
                 raise did_not_start(child, self.log)
-            if self.secured is not None and self.seat is None:
+            if self.secured is not None:
                 known = KafkaSettings(bootstrap_servers=f"{HOST}:{port}", security=self.secured.administrator)
-                seconds = timeout_seconds if last else min(timeout_seconds, _KNOWN_SECONDS_MAX)
+                patience = _KNOWN_SECONDS_MAX if self.seat is None else _KNOWN_SECONDS_MAX_OF_SEVERAL
+                seconds = timeout_seconds if last else min(timeout_seconds, patience)
                 if not wait_until_known(child, known, seconds=seconds):
                     if last or child.poll() is not None:
                         raise did_not_start(child, self.log)

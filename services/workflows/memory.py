@@ -18,11 +18,15 @@ import msgspec
 from bus.records import Output, Record
 from bus.topics import CASES, EVENTS
 from schemas.envelope import Event
+from services.workflows.closed import ClosedCases
 from services.workflows.definition import CLOSED, CaseState, Workflow
 from services.workflows.pinning import Pinning
 from services.workflows.sharing import shared
 
 PARKED_MARK = b"|parked|"
+
+TIMERS_MIN = 1000
+"""So many timers are kept, running or not. Where there are more, at most as many are kept for nothing as run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +98,9 @@ class Memory:
     def __init__(self, workflows: Mapping[str, Workflow]) -> None:
         self.cases: dict[str, CaseState] = {}
         self.parked: dict[str, tuple[ParkedEvent, ...]] = {}
-        self._closed: dict[str, str] = {}
+        self._closed = ClosedCases()
         self._timers: list[tuple[int, str, str]] = []
+        self._timers_max = TIMERS_MIN
         self._pinning = Pinning(workflows)
 
     def closed_case(self, id: str) -> CaseState | None:
@@ -122,7 +127,7 @@ class Memory:
 
     def _put(self, id: str, case: CaseState) -> None:
         if case.state == CLOSED:
-            self._closed[id] = case.workflow
+            self._closed.add(id, case.workflow)
             self.cases.pop(id, None)
             return
         before = self.cases.get(id)
@@ -130,8 +135,18 @@ class Memory:
         for name, due in case.timers.items():
             if due > 0 and (before is None or before.timers.get(name) != due):
                 heapq.heappush(self._timers, (due, case.id, name))
+        if len(self._timers) > self._timers_max:
+            self._forget_stopped_timers()
 
     # -- timers
+
+    def _forget_stopped_timers(self) -> None:
+        """A timer of weeks is mostly stopped within hours: until its time it would be kept for nothing."""
+        self._timers = [
+            (due, id, name) for id, case in self.cases.items() for name, due in case.timers.items() if due > 0
+        ]
+        heapq.heapify(self._timers)
+        self._timers_max = max(TIMERS_MIN, 2 * len(self._timers))
 
     def next_due_ms(self) -> int | None:
         """When the earliest timer is due. Timers that were stopped or have fired are forgotten on the way."""
