@@ -40,7 +40,8 @@ from schemas.types.workorders import (
 )
 from schemas.values import Point
 from services.places.ground import cell_of, cells_around, metres_between
-from services.places.memory import ORDER, REQUEST, Key, Matter, Memory, Note, View, note_key
+from services.places.matters import ORDER, REQUEST, Key, Matter
+from services.places.memory import Memory, Note, View, note_key
 
 log = get_logger("places")
 
@@ -95,7 +96,7 @@ class Places:
                 case = (record.key or b"").decode().partition("|")[2]
                 self.memory.put_note(case, _decode_note(record.value) if record.value else None)
             elif position is None or record.offset < position:
-                self.memory.put_matter(key, _matter_in(record))
+                self.memory.matters.put(key, _matter_in(record))
 
     def apply(self, decided: Decided) -> None:
         """The transaction stands: its view becomes the memory."""
@@ -105,18 +106,18 @@ class Places:
 
     def sizes(self) -> dict[str, int]:
         """Open cases with a spot, and matters in cells."""
-        return {"notes": len(self.memory.notes), "matters": self.memory.matter_count}
+        return {"notes": len(self.memory.notes), "matters": len(self.memory.matters)}
 
     def next_due(self) -> datetime | None:
         """When a matter next ends."""
-        end = self.memory.next_end_ms()
+        end = self.memory.matters.next_end_ms()
         return datetime.fromtimestamp(end / 1000, UTC) if end is not None else None
 
     def decide_due(self, now: datetime) -> Decided:
         """Matters whose time is over are forgotten, in the topic too."""
         view = View(self.memory)
         outputs = []
-        for key in self.memory.ended(int(now.timestamp() * 1000), ENDS_MAX):
+        for key in self.memory.matters.ended(int(now.timestamp() * 1000), ENDS_MAX):
             view.put(key, None)
             outputs.append(Output(PLACES, key.text, None, [], self._number))
         return Decided(outputs, view, {"ended": len(outputs)})

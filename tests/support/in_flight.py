@@ -110,7 +110,9 @@ class InFlight(Partitions):
         places = Places(number, city=self.city, partitions=len(self.logs))
         places.restore(self.cells[number], self._compared[number])
         assert places.memory.notes == self.places[number].memory.notes, "city-places tells of other cases"
-        assert places.memory.cells == self.places[number].memory.cells, "city-places tells of other matters"
+        assert places.memory.matters.all() == self.places[number].memory.matters.all(), (
+            "city-places tells of other matters"
+        )
         self.places[number] = places
         logic = Workflows(number, city=self.city, workflows=WORKFLOWS)
         changelog = [output for output in self.outputs if output.topic == CASES and output.partition == number]
