@@ -71,6 +71,9 @@ def main() -> None:
     parser.add_argument(
         "--minutes", type=float, default=memory.MINUTES_DEFAULT, help="memory: how long (default: %(default)g)"
     )
+    parser.add_argument(
+        "--no-adapters", dest="adapters", action="store_false", help="memory: the services alone, without HTTP"
+    )
     arguments = parser.parse_args()
     configure_logs("error", "console")
     tune_collector()
