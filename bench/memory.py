@@ -177,7 +177,8 @@ async def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 def table(found: dict[str, Any]) -> Table:
     """The result for a person."""
     result = Table(title=f"Memory of each process over {found['minutes']:g} minutes, in MiB")
-    result.caption = f"{found['events_per_second']} events/s in the city's log, {found['closed']:,} of {found['cases']:,} cases closed"
+    cases = f"{found['closed']:,} of {found['cases']:,} cases closed"
+    result.caption = f"{found['events_per_second']} events/s in the city's log, {cases}"
     if "lost" in found:
         result.caption += (
             f"; lost {found['lost']}, duplicated {found['duplicated']}, out of order {found['out_of_order']}"
