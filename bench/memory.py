@@ -5,6 +5,8 @@ half of the time is for caches to fill (SQLite's pages, an adapter's latest 20,0
 rest, each process has the median of each quarter of the time, and the slope of a line through all (Theil and Sen: the
 median of the slopes between two points, which one moment of much work does not bend).
 
+Where a case is stuck, or an event lost, doubled or out of order, `troubles` says which, and all data are kept.
+
 `flat` says whether the last quarter holds at most 3 MiB, or a fiftieth where that is more, above the third: what grows
 with the cases that ever were is a leak, or says in the capacity page what it keeps, and for how long.
 """
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import shutil
 import statistics
 import tempfile
 import time
@@ -64,10 +67,14 @@ def run(minutes: float, *, with_adapters: bool = True) -> dict[str, Any]:
             for name, mib in memory(local.pids).items():
                 samples[name].append((at, mib))
 
-    with tempfile.TemporaryDirectory() as folder:
-        began = time.monotonic()
-        play = _play if with_adapters else _play_on_the_bus
-        counted = play(Path(folder), rate, seconds, look)
+    folder = Path(tempfile.mkdtemp(prefix="subak-memory-"))
+    began = time.monotonic()
+    play = _play if with_adapters else _play_on_the_bus
+    counted = play(folder, rate, seconds, look)
+    if counted.get("troubles"):
+        counted["kept"] = str(folder)
+    else:
+        shutil.rmtree(folder)
     samples.pop(SIMULATION, None)  # the agencies' systems, which keep all that they ever heard to be counted
     processes = {name: verdict(found, seconds) for name, found in sorted(samples.items())}
     return {
@@ -90,7 +97,8 @@ def _play(home: Path, rate: float, seconds: float, look: Look) -> dict[str, Any]
             look(simulated.local)
         took = time.monotonic() - began
         events = asyncio.run(_events(simulated.local.settings))
-        counts = simulated.outcome()[1]
+        ledgers, counts = simulated.outcome()
+        stuck = simulated.stuck(ledgers, counts)
     finally:
         simulated.stop()
     return {
@@ -100,6 +108,13 @@ def _play(home: Path, rate: float, seconds: float, look: Look) -> dict[str, Any]
         "lost": len(counts.lost),
         "duplicated": len(counts.duplicated),
         "out_of_order": len(counts.out_of_order),
+        "troubles": [
+            *counts.lost,
+            *counts.duplicated,
+            *counts.out_of_order,
+            *counts.misdelivered,
+            *(f"{case}: {where}" for case, where in stuck.items()),
+        ],
     }
 
 
