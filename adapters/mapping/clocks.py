@@ -12,7 +12,7 @@ from functools import lru_cache
 
 PATTERNS_MAX = 256
 
-_PARTS = {
+_PARTS = {  # from year to second, as `datetime` takes them
     "Y": r"(?P<Y>[0-9]{4})",
     "m": r"(?P<m>1[0-2]|0[1-9]|[1-9])",
     "d": r"(?P<d>3[0-1]|[1-2][0-9]|0[1-9]|[1-9])",
@@ -20,7 +20,6 @@ _PARTS = {
     "M": r"(?P<M>[0-5][0-9]|[0-9])",
     "S": r"(?P<S>[0-5][0-9]|[0-9])",
 }
-_NAMES = {"Y": "year", "m": "month", "d": "day", "H": "hour", "M": "minute", "S": "second"}
 _pieces = re.compile(r"%(?P<part>.)|(?P<plain>[^%]+)", re.DOTALL)
 
 
@@ -32,16 +31,16 @@ def parse_clock(text: str, pattern: str) -> datetime:
     """
     quick = _quick(pattern)
     if quick is not None:
-        found = quick.match(text)
+        expression, order = quick
+        found = expression.match(text)
         if found is not None and found.end() == len(text):
-            numbers = {_NAMES[name]: int(number) for name, number in found.groupdict().items()}
-            return datetime(**numbers)  # type: ignore[arg-type]  # noqa: DTZ001 - placed by the agency's clock
+            return datetime(*map(int, found.group(*order)))  # type: ignore[arg-type]  # noqa: DTZ001 - placed by the agency's clock
     return datetime.strptime(text, pattern)  # noqa: DTZ007 - placed by the agency's clock
 
 
 @lru_cache(PATTERNS_MAX)
-def _quick(pattern: str) -> re.Pattern[str] | None:
-    """The pattern as one regular expression; None where strptime alone knows what it means."""
+def _quick(pattern: str) -> tuple[re.Pattern[str], tuple[str, ...]] | None:
+    """The pattern as one regular expression, and its parts from year to second; None where strptime alone knows it."""
     written, seen = "", []
     for piece in _pieces.finditer(pattern):
         if piece["part"] is None:
@@ -54,4 +53,7 @@ def _quick(pattern: str) -> re.Pattern[str] | None:
         seen.append(piece["part"])
         written += _PARTS[piece["part"]]
     letters = any(character.isalpha() for character in re.sub("%.", "", pattern))  # ignoring their case is slow
-    return re.compile(written, re.IGNORECASE if letters else 0) if {"Y", "m", "d"} <= set(seen) else None
+    order = tuple(_PARTS)[: len(seen)]
+    if len(order) < len("Ymd") or set(order) != set(seen):
+        return None
+    return re.compile(written, re.IGNORECASE if letters else 0), order

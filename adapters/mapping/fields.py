@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -41,6 +42,11 @@ class SharedField:
         """Where it stands in the data."""
         return tuple(self.path.split(".")[1:])
 
+    @cached_property
+    def is_member(self) -> bool:
+        """Whether it stands right in the data."""
+        return len(self.steps) == 1 and self.shape.kind != "attributes"
+
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns that it comes from."""
@@ -61,7 +67,7 @@ class SharedField:
         if self.constant is not None:
             return self.constant
         try:
-            found = self._read(record)
+            found = self._reader(record)
         except WrongValue as error:
             raise wrong(self.where, error) from error
         if found is None:
@@ -71,31 +77,53 @@ class SharedField:
             raise Wrong(Reason("missing", self.where, problem, "Fill it, or state a default in the mapping."))
         return found
 
-    def _read(self, record: RecordView) -> Any:
+    @cached_property
+    def _reader(self) -> Callable[[RecordView], Any]:
+        """How this field is read: decided once, since it is read of every record."""
         if self.x is not None and self.y is not None:
-            return self._place(record, self.x, self.y)
-        if self.expression is not None:
-            raw = record.value(self.expression, self.path)
-        else:
-            raw = record.get(self.column) if self.column is not None else None
-        if self.codes is not None:
-            code = read_text(raw)
-            raw = self.codes.to_shared(code) if code is not None else None
+            x, y = self.x, self.y
+            return lambda record: self._place(record, x, y)
+        raw = self._raw()
         kind = self.shape.kind
         if kind in ("text", "attributes"):
-            text = read_text(raw)
-            return text[: self.shape.length_max].rstrip() if text is not None and self.cut else text
+            if not self.cut:
+                return lambda record: read_text(raw(record))
+            return lambda record: self._cut(read_text(raw(record)))
         if kind == "integer":
-            return read_integer(raw, self.forms.number)
+            return lambda record: read_integer(raw(record), self.forms.number)
         if kind == "number":
-            number = self.forms.number.read(raw)
-            return float(number) if number is not None else None
+            return lambda record: self._number(raw(record))
         if kind == "moment":
-            moment = self.forms.time.read(raw)
-            return moment.isoformat() if moment is not None else None
+            return lambda record: self._moment(raw(record))
         if kind == "money":
-            return self._money(record, raw)
-        return raw if raw != "" else None
+            return lambda record: self._money(record, raw(record))
+        return lambda record: None if (found := raw(record)) == "" else found
+
+    def _raw(self) -> Callable[[RecordView], Any]:
+        """What stands in the column, or the expression says, in the shared codes where there are any."""
+        column, expression, codes = self.column, self.expression, self.codes
+        said: Callable[[RecordView], Any]
+        if expression is not None:
+            path = self.path
+            said = lambda record: record.value(expression, path)  # noqa: E731
+        elif column is not None:
+            said = lambda record: record.get(column)  # noqa: E731
+        else:
+            said = lambda _: None  # noqa: E731
+        if codes is None:
+            return said
+        return lambda record: codes.to_shared(code) if (code := read_text(said(record))) is not None else None
+
+    def _cut(self, text: str | None) -> str | None:
+        return text[: self.shape.length_max].rstrip() if text is not None else None
+
+    def _number(self, raw: Any) -> float | None:
+        number = self.forms.number.read(raw)
+        return float(number) if number is not None else None
+
+    def _moment(self, raw: Any) -> str | None:
+        moment = self.forms.time.read(raw)
+        return moment.isoformat() if moment is not None else None
 
     def _money(self, record: RecordView, raw: Any) -> dict[str, str] | None:
         number = self.forms.number.read(raw)

@@ -230,7 +230,7 @@ def _event(rule: EventOf, type: str, record: RecordView, source: str) -> dict[st
     if not reasons:
         try:
             raw = _encode(data)
-            said["data"] = ReadData(data, raw, registry.get(type).read_strictly(raw))
+            said["data"] = ReadData(data, raw, registry.get(type).read_strictly(raw, written_here=True))
         except Refused as refused:
             columns = _columns(rule, data)
             reasons = [_in_columns(reason, columns) for reason in refused.reasons]
@@ -291,6 +291,9 @@ def _case(rule: EventOf, record: RecordView, source: str, key: str) -> str | Non
 
 
 def _put(data: dict[str, Any], field: SharedField, value: Any) -> None:
+    if field.is_member:
+        data[field.steps[0]] = value
+        return
     *steps, last = field.steps
     if field.shape.kind == "attributes":
         data.setdefault(steps[0], []).append({"code": last, "value": value})

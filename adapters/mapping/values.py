@@ -30,6 +30,11 @@ _epochs = {"epoch": 1, "epoch-ms": 1000}
 _hour = re.compile(r"%-?[HIcXTR]")
 
 
+@cache
+def _has_hour(pattern: str) -> bool:
+    return _hour.search(pattern) is not None
+
+
 class WrongValue(ValueError):
     """A value that cannot be read: a code for machines, a sentence, and what to do."""
 
@@ -70,12 +75,10 @@ class NumberFormat:
                 f"{shown(text)} is no number with {self.decimal!r} before its decimals{grouped}",
                 "Correct it, or state decimal and thousands in the mapping.",
             )
-        whole = plain["whole"].replace(self.thousands, "") if self.thousands else plain["whole"]
-        return (
-            Decimal(f"{plain['sign'] or ''}{whole}.{plain['decimals'] or '0'}")
-            if plain["decimals"]
-            else Decimal(f"{plain['sign'] or ''}{whole}")
-        )
+        sign, whole, decimals = plain.group("sign", "whole", "decimals")
+        if self.thousands:
+            whole = whole.replace(self.thousands, "")
+        return Decimal(f"{sign or ''}{whole}.{decimals}" if decimals else f"{sign or ''}{whole}")
 
     def write(self, number: Decimal) -> str:
         """The number as the agency writes it, without thousands apart."""
@@ -145,7 +148,7 @@ class TimeFormat:
             try:
                 if pattern != "iso":
                     found = parse_clock(text, pattern)
-                    return found if _hour.search(pattern) else self._of_day(found.date())
+                    return found if _has_hour(pattern) else self._of_day(found.date())
                 if (parts := _iso.fullmatch(text)) is not None:
                     if parts["rest"] is None:
                         return self._of_day(date.fromisoformat(text))
