@@ -21,7 +21,7 @@ HEAD_WAIT_SECONDS = 10.0
 """From the connection, the last answer, or the first byte of a further request, to the end of the request's head."""
 
 HEAD_BYTES_MAX = 65_536
-"""A request's line and headers. The parser has no bound of its own; what one read from the socket brings comes on top."""
+"""A request's line and headers. The parser has no bound of its own; what one read of the socket brings is on top."""
 
 _HEAD_TOO_LARGE = (
     b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
