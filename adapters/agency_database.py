@@ -164,7 +164,9 @@ class AgencyDatabase:
     def _new_engine(self) -> Engine:
         try:
             if self.kind == "sqlite":
-                engine = create_engine("sqlite://", creator=self._connect_sqlite, poolclass=QueuePool, pool_size=1)
+                engine = create_engine(
+                    "sqlite://", creator=self._connect_sqlite, poolclass=QueuePool, pool_size=1, hide_parameters=True
+                )
                 event.listen(engine, "begin", lambda connection: connection.exec_driver_sql(self._begin))
                 return engine
             arguments: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS_MAX}
@@ -186,7 +188,12 @@ class AgencyDatabase:
                 }
             # Committed rows and no more: a snapshot kept for longer would show old ones, and lock gaps between keys.
             return create_engine(
-                self.url, pool_size=1, max_overflow=0, connect_args=arguments, isolation_level="READ COMMITTED"
+                self.url,
+                pool_size=1,
+                max_overflow=0,
+                connect_args=arguments,
+                isolation_level="READ COMMITTED",
+                hide_parameters=True,
             )
         except ModuleNotFoundError as error:
             extra = "postgresql" if self.kind == "postgresql" else "mysql"

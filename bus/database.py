@@ -243,14 +243,15 @@ def _hand_back(units: Sequence[_Unit]) -> None:
 
 
 def _engine(url: str) -> Engine:
+    # `hide_parameters`: an error is logged, and what a statement carries may be somebody's name.
     try:
         found = make_url(url)
         if found.get_backend_name() == "sqlite":
-            engine = create_engine(found, connect_args={"timeout": BUSY_WAIT_SECONDS})
+            engine = create_engine(found, hide_parameters=True, connect_args={"timeout": BUSY_WAIT_SECONDS})
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_immediate)
             return engine
-        return create_engine(found, pool_size=1, max_overflow=0)
+        return create_engine(found, hide_parameters=True, pool_size=1, max_overflow=0)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise Misconfigured(
             f"this is not the URL of a database that Subak can use: {error}. Give sqlite:///<file>, or "

@@ -64,13 +64,20 @@ def writer_engine(text: str) -> Engine:
     url = database_url(text)
     if url.get_backend_name() == "sqlite":
         Path(url.database or "").parent.mkdir(parents=True, exist_ok=True)
-        engine = create_engine(url, connect_args={"timeout": LOCK_SECONDS_MAX}, pool_size=1, max_overflow=0)
+        engine = create_engine(
+            url, connect_args={"timeout": LOCK_SECONDS_MAX}, pool_size=1, max_overflow=0, hide_parameters=True
+        )
         _for_sqlite(
             engine, begin="BEGIN IMMEDIATE", pragmas=("journal_mode=WAL", "synchronous=NORMAL", "cache_size=-65536")
         )
         return engine
     return create_engine(
-        url, pool_size=1, max_overflow=0, pool_pre_ping=True, connect_args=_postgresql(STATEMENT_SECONDS_MAX)
+        url,
+        pool_size=1,
+        max_overflow=0,
+        pool_pre_ping=True,
+        connect_args=_postgresql(STATEMENT_SECONDS_MAX),
+        hide_parameters=True,
     )
 
 
@@ -83,7 +90,12 @@ def reader_engine(text: str, *, connections_max: int = 8) -> Engine:
     url = database_url(text)
     if url.get_backend_name() == "sqlite":
         engine = create_engine(
-            url, connect_args={"timeout": LOCK_SECONDS_MAX}, pool_size=connections_max, max_overflow=0, pool_timeout=10
+            url,
+            connect_args={"timeout": LOCK_SECONDS_MAX},
+            pool_size=connections_max,
+            max_overflow=0,
+            pool_timeout=10,
+            hide_parameters=True,
         )
         _for_sqlite(engine, begin="BEGIN", pragmas=("query_only=ON",))
         return engine
@@ -96,6 +108,7 @@ def reader_engine(text: str, *, connections_max: int = 8) -> Engine:
         pool_timeout=10,
         pool_pre_ping=True,
         connect_args=options,
+        hide_parameters=True,
         execution_options={"isolation_level": "REPEATABLE READ"},
     )
 

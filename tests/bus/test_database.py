@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Connection, Integer, MetaData, Table, Text, event, func, insert, select
+from sqlalchemy.exc import IntegrityError
 
 from bus.database import Database, DatabaseUnavailable, DiskFull
 from schemas.failures import Misconfigured
@@ -229,3 +230,16 @@ async def test_a_server_that_was_started_anew_is_found_again(postgres_url: str) 
     assert await database.run(count) == 2
     await other.stop()
     await database.stop()
+
+
+async def test_what_an_error_says_is_nothing_that_a_statement_carried(database: Database) -> None:
+    """It is logged, and a note may hold somebody's name."""
+
+    def twice(connection: Connection) -> None:
+        connection.execute(
+            insert(notes), [{"id": 7, "note": "Ni Made of Sanur"}, {"id": 7, "note": "Ni Made of Sanur"}]
+        )
+
+    with pytest.raises(IntegrityError) as caught:
+        await database.run(twice)
+    assert "Ni Made" not in str(caught.value)
