@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
 from typing import Any, Literal
 
 from adapters.mapping.codes import CodeList
 from adapters.mapping.places import from_degrees
 from adapters.mapping.records import Wrong, wrong
-from adapters.mapping.values import TimeFormat, WrongValue, read_text
+from adapters.mapping.values import TimeFormat, WrongValue, read_number, read_text, whole
 from bus.expressions import Expression, ExpressionFailed
 from schemas.failures import Reason
 from schemas.moments import NotAMoment, parse_moment
@@ -122,11 +121,8 @@ class AgencyCell:
             return None
         if self.form == "text":
             return text[: self.cut] if self.cut is not None else text
-        try:
-            number = Decimal(text)
-        except ArithmeticError as error:
-            raise WrongValue("not_a_number", "this is no number", "Name a field with a number.") from error
-        return number if self.form == "number" else int(number)
+        number = read_number(text)
+        return number if self.form == "number" else whole(number)
 
     def _coordinate(self, raw: Any) -> float:
         try:

@@ -242,7 +242,7 @@ def _event(rule: EventOf, type: str, record: RecordView, source: str) -> dict[st
 def _encode(data: dict[str, Any]) -> bytes:
     try:
         return msgspec.json.encode(data)
-    except (TypeError, UnicodeEncodeError, msgspec.ValidationError) as error:
+    except (TypeError, UnicodeEncodeError, RecursionError, msgspec.ValidationError) as error:
         problem = "the record holds a value that JSON cannot carry"
         raise Refused(
             [Reason("not_json", "data", f"{problem} ({error})"[:300], "Leave it out of the mapping.")]

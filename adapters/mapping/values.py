@@ -265,11 +265,34 @@ def read_integer(value: Any, form: NumberFormat) -> int | None:
         WrongValue: it is no number, or not whole.
     """
     number = form.read(value)
-    if number is None:
-        return None
+    return whole(number) if number is not None else None
+
+
+def whole(number: Decimal) -> int:
+    """The number as a whole one.
+
+    Raises:
+        WrongValue: it has decimals, or more digits than anybody counts.
+    """
     if abs(number.adjusted()) > NUMBER_CHARACTERS_MAX or number != number.to_integral_value():
         raise WrongValue("not_a_number", "the number is not whole", "Send a whole number.")
     return int(number)
+
+
+def read_number(text: str) -> Decimal:
+    """The number in an event's text. Whoever sent the event chose it: "9e999999999" would fill the memory.
+
+    Raises:
+        WrongValue: it is none, is not finite, or has an exponent that nobody writes out.
+    """
+    try:
+        number = Decimal(text)
+    except ArithmeticError as error:
+        raise WrongValue("not_a_number", "this is no number", "Name a field with a number.") from error
+    if not number.is_finite() or abs(number.adjusted()) > NUMBER_CHARACTERS_MAX:
+        problem = "the number is too large, too small, or not finite"
+        raise WrongValue("not_a_number", problem, "Name a field with a number.")
+    return number
 
 
 def amount_of(number: Decimal) -> str:

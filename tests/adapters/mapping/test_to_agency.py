@@ -131,6 +131,45 @@ def test_data_that_does_not_fit_a_column_is_refused_by_the_column(
     assert (code, column) in [(reason.code, reason.field) for reason in caught.value.reasons]
 
 
+@pytest.mark.parametrize("form", ["integer", "number"])
+@pytest.mark.parametrize(
+    "sent",
+    ["9e999999999", "1E-999999999", "-9e999999999", "0e999999999", "NaN", "sNaN", "-Infinity", "9" * 60, "1.5.1"],
+)
+def test_a_number_that_its_sender_made_endless_is_refused_at_once(tmp_path: Path, form: str, sent: str) -> None:
+    """`sequence` is text, which any agency may choose."""
+    numbered = mapping(
+        tmp_path,
+        f"""
+        [[row]]
+        type = "subak.workorder.*"
+        table = "a"
+        key.no = {{ attribute = "id" }}
+        values = {{ langkah = {{ attribute = "sequence", form = "{form}" }} }}
+        """,
+    )
+    with pytest.raises(Refused) as caught:
+        numbered.to_agency(msgspec.structs.replace(event(), sequence=sent))
+    assert [(reason.code, reason.field) for reason in caught.value.reasons] == [("not_a_number", "langkah")]
+
+
+def test_a_whole_number_is_not_made_of_one_that_is_none(orders: Mapping, tmp_path: Path) -> None:
+    whole = mapping(
+        tmp_path,
+        """
+        [[row]]
+        type = "subak.workorder.*"
+        table = "a"
+        key.no = { attribute = "id" }
+        values = { anggaran = { field = "amount", form = "integer" } }
+        """,
+    )
+    (row,) = whole.to_agency(event(amount={"amount": "1250.00", "currency": "IDR"}))
+    assert row.values == {"anggaran": 1250}
+    with pytest.raises(Refused, match="anggaran: the number is not whole"):
+        whole.to_agency(event(amount={"amount": "1250.50", "currency": "IDR"}))
+
+
 def test_an_empty_key_is_refused(tmp_path: Path) -> None:
     keyed = mapping(tmp_path, COMPLAINTS.replace('{ attribute = "subject" }', '"description"'))
     with pytest.raises(Refused, match="kasus: the row's key is empty"):
