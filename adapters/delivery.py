@@ -89,6 +89,7 @@ class Delivery:
     async def run(self) -> None:
         """Deliver for ever. Cancelled, it breaks off its calls (they are made again) and stores the marks it has."""
         storing = asyncio.create_task(self._store_marks())
+        storing.add_done_callback(lambda _: self._changed.set())  # it ends by a failure alone, which must be seen
         backoff = Backoff(0.2, 10.0)
         try:
             while not storing.done():

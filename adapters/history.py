@@ -183,6 +183,10 @@ class HistoryImport:
         except Refused as refused:
             row.reasons.extend(refused.reasons)
             return []
+        except Exception as error:  # a defect: it may hold up its own row alone
+            problem = f"the mapping failed: {type(error).__name__}"
+            row.reasons.append(Reason("failed", "row", problem, "Report it, with this row."))
+            return []
         return [{**event, "history": self._settings.name} for event in said]
 
     def _known_by(self, said: dict[str, Any]) -> tuple[bytes, bytes]:

@@ -17,6 +17,7 @@ from adapters.schedule import ScheduleSettings
 from bus.agency_tables import inbox
 from bus.database import DatabaseUnavailable
 from bus.inbox import Arrived
+from schemas.failures import Misconfigured
 from tests.support.adapter import SmallAdapter, bearer
 from tests.support.events import comment
 
@@ -281,3 +282,18 @@ async def test_a_defect_of_the_target_is_tried_again_and_harms_no_other(adapter:
     async with delivering(adapter, system):
         await until(lambda: adapter.inbox.waiting[AGENCY] == 0)
     assert sorted(system.heard) == ["c-0", "odd-0"]
+
+
+async def test_marks_that_can_never_be_stored_end_the_delivery_instead_of_stopping_it_in_silence(
+    adapter: SmallAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refused(agency: str, marks: object) -> None:
+        raise Misconfigured("the database is readonly")
+
+    await arrive(adapter, "a-1")
+    monkeypatch.setattr(adapter.inbox, "mark", refused)
+    running = asyncio.create_task(adapter.delivery(AGENCY, System(), QUICK, 4).run())
+    done, _ = await asyncio.wait({running}, timeout=10)
+    assert done
+    with pytest.raises(Misconfigured, match="readonly"):
+        await running

@@ -21,6 +21,7 @@ from adapters.sources.files.config import FilesConfig
 from adapters.sources.files.csv_rows import csv_rows
 from adapters.sources.files.errors import ErrorsFile
 from adapters.sources.files.table import FileRefused, Row
+from adapters.sources.files.xlsx_rows import _rows
 from tests.support.adapter import SmallAdapter
 from tests.support.folder import HEADER, Folder, Rows, row
 
@@ -190,6 +191,42 @@ async def test_two_cells_that_span_a_whole_sheet_fail_and_take_no_memory_of_the_
     book.save(tmp_path / "made.xlsx")
     said = await fails(folder, "requests.xlsx", (tmp_path / "made.xlsx").read_bytes())
     assert "needs more memory" in said
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "inf"])
+async def test_a_number_that_is_none_in_a_workbook_costs_no_other_row(
+    folder: Folder, tmp_path: Path, number: str
+) -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    assert sheet is not None
+    for cells in (HEADER.split(","), row(1).split(","), [*row(2).split(",")[:3], 12345.5], row(3).split(",")):
+        sheet.append(cells)
+    book.save(tmp_path / "made.xlsx")
+    content = io.BytesIO()
+    with zipfile.ZipFile(tmp_path / "made.xlsx") as made, zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as file:
+        for name in made.namelist():
+            file.writestr(name, made.read(name).replace(b"<v>12345.5</v>", f"<v>{number}</v>".encode()))
+    await folder.read("requests.xlsx", content.getvalue())
+    assert folder.there("failed") == []
+    assert len(await folder.stored()) in (2, 3), "as a text it is one"
+
+
+def test_a_reader_of_workbooks_that_was_ended_within_a_row_fails_the_file() -> None:
+    config = FilesConfig(folder="x", mapping="x")
+    lines = [b'[1,["nomor"]]\n', b'[2,["R-1"]]\n', b'[3,["R-']
+    with pytest.raises(FileRefused, match="could not be read to its end"):
+        list(_rows(iter(lines), config, 0))
+
+
+async def test_a_file_that_the_adapter_itself_fails_at_is_put_aside_and_the_next_is_read(folder: Folder) -> None:
+    class Defect(Rows):
+        def to_shared(self, record: Any, *, source: str) -> list[dict[str, Any]]:
+            return [{"type": "subak.request.submitted.v1", "data": {"of no JSON": object()}}]
+
+    await folder.read("requests.csv", f"{HEADER}\n{row(1)}\n", Defect())
+    assert folder.there("failed") == ["requests.csv", "requests.error.txt"]
+    assert "the adapter itself failed" in folder.text("failed/requests.error.txt")
 
 
 async def test_xml_entities_in_a_workbook_are_not_unfolded(folder: Folder, tmp_path: Path) -> None:

@@ -151,6 +151,20 @@ async def test_records_go_through_the_mapping_and_what_is_refused_is_told_by_its
     assert ("not_a_record", "record") in told
 
 
+async def test_a_record_that_json_cannot_carry_holds_up_no_other(tmp_path: Path, module: Any) -> None:
+    name = module(
+        COMMENT + "endless = []\nendless.append(endless)\ntold = []\ndef read(cursor):\n"
+        "    for n in range(cursor or 0, 3):\n"
+        "        yield {**comment(n), 'data': endless} if n == 1 else comment(n), n + 1\n"
+        "def refused(record, reasons):\n    told.append(reasons[0]['code'])\n"
+    )
+    keys = {"handler": f"{name}:read", "refused": f"{name}:refused"}
+    async with SmallAdapter.opened(tmp_path) as adapter, reading(adapter, tmp_path, **keys):
+        await until_stored(adapter, 2)
+        await until(lambda: sys.modules[name].told)
+    assert sys.modules[name].told == ["not_json"]
+
+
 @pytest.mark.parametrize("raised", ["ValueError('x')", "SystemExit(3)", "Retryable('away')", "Unprocessable('odd')"])
 @pytest.mark.parametrize("head", ["def read(cursor):", "async def read(cursor):"])
 async def test_whatever_the_function_raises_it_is_called_again_from_the_cursor(

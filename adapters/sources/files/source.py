@@ -130,10 +130,18 @@ class FilesSource:
         try:
             await self._handle(path)
         except FileRefused as refused:
-            await asyncio.to_thread(self._put_failed, path, str(refused))
-            metrics.source_files.labels(self._agency, "failed").inc()
-            log.warning("file_failed", agency=self._agency, file=shown(path.name), reason=str(refused))
+            await self._fail(path, str(refused))
+        except (Retryable, Misconfigured, OSError):
+            raise
+        except Exception as error:  # a defect: it may hold up its own file alone
+            log.exception("file_reading_failed", agency=self._agency, file=shown(path.name))
+            await self._fail(path, f"the adapter itself failed: {type(error).__name__}. Report it, with this file.")
         return True
+
+    async def _fail(self, path: Path, sentence: str) -> None:
+        await asyncio.to_thread(self._put_failed, path, sentence)
+        metrics.source_files.labels(self._agency, "failed").inc()
+        log.warning("file_failed", agency=self._agency, file=shown(path.name), reason=sentence)
 
     async def _handle(self, path: Path) -> None:
         try:

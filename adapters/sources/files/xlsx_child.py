@@ -14,6 +14,7 @@ from __future__ import annotations
 import datetime
 import errno
 import json
+import math
 import os
 import resource
 import sys
@@ -123,6 +124,8 @@ def plain(cell: Any) -> Any:
     """A cell as JSON has it. A spreadsheet knows no whole numbers: those that are whole become so."""
     if cell == "":
         return None
+    if isinstance(cell, float) and not math.isfinite(cell):
+        return str(cell)  # JSON has no such number, and the mapping says that it is none
     if isinstance(cell, float):
         return int(cell) if cell.is_integer() and abs(cell) < 2**53 else cell
     if isinstance(cell, datetime.datetime):

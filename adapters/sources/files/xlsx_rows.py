@@ -51,7 +51,10 @@ def _rows(lines: Iterator[bytes], config: FilesConfig, after: int) -> Generator[
     for line in lines:
         if len(line) >= LINE_BYTES_MAX:
             break
-        said = msgspec.json.decode(line)
+        try:
+            said = msgspec.json.decode(line)
+        except msgspec.DecodeError:
+            break  # the child was ended within a line
         if isinstance(said, dict):
             if "refused" in said:
                 raise FileRefused(f"{said['refused']}.")

@@ -112,6 +112,10 @@ class PythonSource:
                 said += [(record, {"time": moment, **event}) for event in self._events(record)]
             except Refused as error:
                 refused.append((record, error))
+            except Exception as error:  # a defect: it may hold up its own record alone
+                log.exception("mapping_failed", agency=self._place.agency, source=self._place.name)
+                problem = f"the mapping failed: {type(error).__name__}"
+                refused.append((record, Refused([Reason("failed", "record", problem, "Report it, with this record.")])))
         outcomes = await self._intake.take_each(self._place.agency, [event for _, event in said])
         for (record, event), outcome in zip(said, outcomes, strict=True):
             if isinstance(outcome, Refused):
@@ -133,7 +137,7 @@ class PythonSource:
             return self._mapping.to_shared(record, source=self._source)
         try:
             content = msgspec.json.encode(record, order="deterministic")
-        except (TypeError, UnicodeEncodeError) as error:
+        except (TypeError, UnicodeEncodeError, RecursionError) as error:
             fix = "Give texts, numbers, lists and objects."
             raise Refused([Reason("not_json", "record", f"JSON cannot carry it ({error})"[:300], fix)]) from error
         if record.get("id") is not None:

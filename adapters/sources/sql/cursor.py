@@ -94,6 +94,11 @@ class CursorSource:
                     log.warning("sql_source_waited", source=self._name, error=str(error), failures=backoff.failures)
                     await asyncio.sleep(backoff.next_seconds())
                     continue
+                except Exception as error:  # a defect: it may stop no other source and no other agency
+                    self.problem = f"the adapter itself failed: {type(error).__name__}"
+                    log.exception("sql_source_failed", source=self._name, failures=backoff.failures)
+                    await asyncio.sleep(backoff.next_seconds())
+                    continue
                 backoff.reset()
                 self.problem = None
                 await asyncio.sleep(self._config.poll_seconds)

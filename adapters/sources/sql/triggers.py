@@ -28,7 +28,7 @@ from adapters.sources.sql.listening import Listener
 from adapters.sources.sql.taking import Shaped, Taking
 from bus.backoff import Backoff
 from bus.logs import get_logger
-from schemas.failures import Retryable
+from schemas.failures import Misconfigured, Retryable
 
 log = get_logger("sql_source")
 
@@ -87,9 +87,16 @@ class TriggerSource:
                 self._woken.clear()
                 try:
                     handled = await self.read_once()
+                except Misconfigured:
+                    raise
                 except Retryable as error:
                     self.problem = str(error)
                     log.warning("sql_source_waited", source=self._name, error=str(error), failures=backoff.failures)
+                    await asyncio.sleep(backoff.next_seconds())
+                    continue
+                except Exception as error:  # a defect: it may stop no other source and no other agency
+                    self.problem = f"the adapter itself failed: {type(error).__name__}"
+                    log.exception("sql_source_failed", source=self._name, failures=backoff.failures)
                     await asyncio.sleep(backoff.next_seconds())
                     continue
                 backoff.reset()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import date, datetime
 from decimal import Decimal
@@ -184,3 +185,35 @@ def test_a_position_is_the_value_again(value: Any) -> None:
 def test_a_column_that_cannot_grow_is_no_cursor() -> None:
     with pytest.raises(Misconfigured, match="bool"):
         write_position(True)
+
+
+@pytest.mark.parametrize("way", ["cursor", "triggers"])
+async def test_a_defect_of_the_adapter_ends_no_source(
+    adapter: SmallAdapter, agency: AgencySql, monkeypatch: pytest.MonkeyPatch, way: str
+) -> None:
+    """One process serves many agencies: it would end for all of them."""
+    source: Any = agency.source(adapter, way=way, begin="beginning", poll_seconds=0.05)
+    if way == "triggers":
+        agency.run_ddl()
+    agency.complain(1)
+    taking = source._taking
+    failures: list[Any] = []
+    once = taking.take
+
+    async def take(*arguments: Any) -> None:
+        if not failures:
+            failures.append(arguments)
+            raise RecursionError("too deep")
+        await once(*arguments)
+
+    monkeypatch.setattr(taking, "take", take)
+    running = asyncio.create_task(source.run())
+    try:
+        async with asyncio.timeout(20):
+            while not await stored(adapter):
+                assert not running.done()
+                await asyncio.sleep(0.05)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+    assert source.problem is None or "RecursionError" in source.problem
