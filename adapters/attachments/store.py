@@ -122,11 +122,12 @@ class AttachmentStore:
         key = _key(sha)
         try:
             try:
-                if (await obstore.head_async(self._store, key))["size"] == size:
-                    return
+                is_there = (await obstore.head_async(self._store, key))["size"] == size
             except FileNotFoundError:
-                pass
-            await obstore.put_async(self._store, key, path, chunk_size=CHUNK_BYTES, max_concurrency=PARTS_AT_ONCE)
+                is_there = False
+            if not is_there:
+                await obstore.put_async(self._store, key, path, chunk_size=CHUNK_BYTES, max_concurrency=PARTS_AT_ONCE)
+            # Also what is there: whoever put it may have ended before it was on disk.
             if self._folder is not None:
                 await asyncio.to_thread(_flush, self._folder / key)
         except BaseError as error:
