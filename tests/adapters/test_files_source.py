@@ -135,7 +135,7 @@ async def test_a_row_whose_key_stood_for_something_else_is_refused(folder: Folde
     assert "an earlier row with the same key said something else" in reasons
 
 
-class Killed(Exception):
+class Killed(BaseException):
     """The process ends here."""
 
 
