@@ -228,6 +228,29 @@ async def test_a_clock_that_is_set_back_loses_and_repeats_nothing(tmp_path: Path
     }
 
 
+@pytest.mark.parametrize("step", ["_create", "_sync", "_give_name"])
+async def test_a_row_that_a_clock_puts_into_the_file_being_written_goes_into_the_next(
+    tmp_path: Path, adapter: SmallAdapter, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    """A clock that is set back by a moment, just when a period is over."""
+    export = Export(tmp_path, adapter, period="hour")
+    await export.take(comment("Satu"))
+    export.now += HOUR
+    loop, done = asyncio.get_running_loop(), getattr(module, step)
+
+    def set_back(*args: Any) -> Any:
+        export.now -= HOUR
+        asyncio.run_coroutine_threadsafe(export.take(comment("Dua")), loop).result(10)
+        export.now += HOUR
+        return done(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, step, set_back)
+        await export.target.write_due()
+    await export.target.write_due()
+    assert sorted(row[1] for rows in export.files().values() for row in rows[1:]) == ["Dua", "Satu"]
+
+
 async def test_a_folder_that_is_away_is_waited_for(tmp_path: Path, adapter: SmallAdapter) -> None:
     export = Export(tmp_path, adapter, look_seconds=0.02)
     await export.take(comment("Satu"))

@@ -60,7 +60,7 @@ files = Table(
     Column("table", String(100), primary_key=True),
     Column("period", String(20), primary_key=True),
     Column("part", Integer, primary_key=True),
-    Column("state", String(10), nullable=False),  # open, ready (whole on disk under its temporary name), written
+    Column("state", String(10), nullable=False),  # open, closing, ready (whole, under its temporary name), written
     Column("at", Double, nullable=False),
 )
 
@@ -139,10 +139,10 @@ def set_state(connection: Connection, agency: str, file: FileOf, state: str, now
 
 
 def unfinished(connection: Connection, agency: str) -> list[tuple[FileOf, str]]:
-    """The files that are open or ready, the oldest first, with their state."""
+    """The files that are not where the agency finds them, the oldest first, with their state."""
     found = connection.execute(
         select(files.c.table, files.c.period, files.c.part, files.c.state)
-        .where(files.c.agency == agency, files.c.state.in_(("open", "ready")))
+        .where(files.c.agency == agency, files.c.state.in_(("open", "closing", "ready")))
         .order_by(files.c.period, files.c.table, files.c.part)
     )
     return [(FileOf(row.table, row.period, row.part), row.state) for row in found]

@@ -155,6 +155,10 @@ class FilesTarget:
             if state == "open":
                 if file.period == present:
                     continue
+                # Nothing comes into it from here on, whatever the clock says: it would be neither read nor written.
+                closing = partial(set_state, agency=self._agency, file=file, state="closing", now=now)
+                await self._database.run(closing)
+            if state != "ready":
                 await self._write(file)
             await asyncio.to_thread(_give_name, self._temporary(file), self._folder / file.name)
             await self._database.run(partial(written, agency=self._agency, file=file, now=now))
