@@ -184,6 +184,18 @@ class Stage(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no
     # -- what FastStream calls
 
     async def _receive(self, records: Any) -> None:
+        """Hand records over. FastStream passes over what this raises and goes on with the next ones: then those of
+        this batch would be lost, since a lane counts what it was given last. So a failure is the stage's, and from
+        then on no lane is given anything."""
+        if self.failed.done():
+            return
+        try:
+            self._hand_over(records)
+        except Exception as error:
+            self._fail(error)
+            raise
+
+    def _hand_over(self, records: Any) -> None:
         self._keep_pace(min((raw.timestamp for raw in records), default=None))
         by_number: dict[int, list[Record]] = {}
         for raw in records:
