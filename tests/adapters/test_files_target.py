@@ -251,6 +251,32 @@ async def test_a_row_that_a_clock_puts_into_the_file_being_written_goes_into_the
     assert sorted(row[1] for rows in export.files().values() for row in rows[1:]) == ["Dua", "Satu"]
 
 
+async def test_a_period_that_begins_while_it_is_looked_what_is_due_is_not_over(
+    tmp_path: Path, adapter: SmallAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A busy machine: between a look at the clock and a look at the files the hour ends, and the next one's row comes."""
+    export = Export(tmp_path, adapter, period="hour")
+    await export.take(comment("Satu"))
+    opening = export.target._open
+
+    async def late() -> None:
+        await opening()
+        monkeypatch.undo()
+        export.now += HOUR
+        await export.take(comment("Dua"))
+
+    monkeypatch.setattr(export.target, "_open", late)
+    await export.target.write_due()
+    assert list(export.files()) == ["catatan-2026-11-24T08.csv"]
+    await export.take(comment("Tiga"))
+    export.now += HOUR
+    await export.target.write_due()
+    assert {name: [row[1] for row in rows[1:]] for name, rows in export.files().items()} == {
+        "catatan-2026-11-24T08.csv": ["Satu"],
+        "catatan-2026-11-24T09.csv": ["Dua", "Tiga"],
+    }
+
+
 async def test_a_folder_that_is_away_is_waited_for(tmp_path: Path, adapter: SmallAdapter) -> None:
     export = Export(tmp_path, adapter, look_seconds=0.02)
     await export.take(comment("Satu"))

@@ -147,10 +147,13 @@ class FilesTarget:
         Raises:
             DatabaseUnavailable, OSError: call again.
         """
-        now = self._clock()
-        present = period_of(now, self._config.period, self._zone)
+
+        def unit(connection: Any) -> tuple[list[tuple[FileOf, str]], float]:
+            return unfinished(connection, self._agency), self._clock()  # in this order: none of them began later
+
         await self._open()
-        due = await self._database.run(lambda connection: unfinished(connection, self._agency))
+        due, now = await self._database.run(unit)
+        present = period_of(now, self._config.period, self._zone)
         for file, state in due:
             if state == "open":
                 if file.period == present:
