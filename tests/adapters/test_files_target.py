@@ -254,7 +254,7 @@ async def test_a_row_that_a_clock_puts_into_the_file_being_written_goes_into_the
 async def test_a_period_that_begins_while_it_is_looked_what_is_due_is_not_over(
     tmp_path: Path, adapter: SmallAdapter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A busy machine: between a look at the clock and a look at the files the hour ends, and the next one's row comes."""
+    """A busy machine: between a look at the clock and one at the files the hour ends, and the next one's row comes."""
     export = Export(tmp_path, adapter, period="hour")
     await export.take(comment("Satu"))
     opening = export.target._open
