@@ -85,6 +85,8 @@ class Following:
         self._positions: Positions = {}
         self._copied: dict[tuple[str, int], int] = {}
         self._newest_ms: dict[tuple[str, int], int] = {}
+        self.opened = asyncio.Event()
+        """Set once the tables are there, as this version needs them."""
         self._stopping = asyncio.Event()
         self._away: str | None = "it has not read the log yet"
         self._blind: str | None = None
@@ -127,6 +129,7 @@ class Following:
         await self._reader.start(self._partitions)
         beginnings = await self._reader.beginning_offsets()
         self._positions = await asyncio.to_thread(self._writer.open, self._city, beginnings, rebuild=self._rebuild)
+        self.opened.set()
         self._rebuild = False  # done: a failure from here on must not forget the tables again
         await self._check_log()
         await self._reader.seek({place: position.next_offset for place, position in self._positions.items()})

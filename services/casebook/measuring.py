@@ -17,8 +17,9 @@ log = get_logger("casebook")
 MEASURE_SECONDS = 15.0
 
 
-async def measure_often(questions: Questions, *, seconds: float = MEASURE_SECONDS) -> None:
-    """Measure for ever. A database that is away leaves the figures as they were."""
+async def measure_often(questions: Questions, *, opened: asyncio.Event, seconds: float = MEASURE_SECONDS) -> None:
+    """Measure for ever, once the tables are there. A database that is away leaves the figures as they were."""
+    await opened.wait()
     while True:
         try:
             await asyncio.to_thread(measure, questions)

@@ -62,7 +62,7 @@ async def run_casebook(settings: Settings, stopping: asyncio.Event, *, rebuild: 
         async with serving(app, host=settings.http_host, port=settings.http_port) as port:
             log.info("process_serving", url=f"http://{settings.http_host}:{port}")
             work = asyncio.create_task(following.run(), name=NAME)
-            beside = [asyncio.create_task(measure_often(questions), name=f"{NAME}-measuring")]
+            beside = [asyncio.create_task(measure_often(questions, opened=following.opened), name=f"{NAME}-measuring")]
             if issuer is not None:
                 beside.append(asyncio.create_task(issuer.keep(), name="keeping the provider's keys"))
             try:
