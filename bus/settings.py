@@ -92,8 +92,8 @@ class Settings(BaseSettings):
     """Where people find the console, as https://console.city.example: with an issuer, the provider leads them back
     there. Empty: loopback only."""
     oidc_issuer: str = ""
-    """The OpenID provider that says who people and machines are, as it calls itself: https://login.city.example/realms/
-    city. Empty: nobody is asked."""
+    """The OpenID provider that says who people and machines are, as it calls itself, such as
+    https://login.city.example/realms/city. Empty: nobody is asked."""
     oidc_client_id: str = ""
     """Who this process is to the provider."""
     oidc_client_secret_file: Path | None = None

@@ -67,12 +67,13 @@ def test_each_alert_has_both_tests() -> None:
             )
 
 
-def test_each_alert_has_a_runbook_that_says_what_it_means_where_to_look_and_how_to_repair() -> None:
+def test_each_alert_has_a_runbook_that_says_what_it_means_where_to_look_how_to_repair_and_when_it_is_over() -> None:
     sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", RUNBOOKS.read_text("utf-8"), re.M | re.S))
     assert set(sections) == {alert["alert"] for alert in alerts()}
     for alert in alerts():
         text = sections[alert["alert"]]
-        assert all(word in text for word in ("**Means**", "**Look**", "**Repair**")), alert["alert"]
+        for word in ("Means", "Look", "Repair", "Over"):
+            assert f"**{word}**" in text, f"{alert['alert']}: its runbook lacks **{word}**"
         assert alert["annotations"]["runbook"] == f"docs/how-to/runbooks.md#{alert['alert'].lower()}"
 
 
@@ -101,6 +102,6 @@ def test_each_command_of_the_runbooks_exists() -> None:
                 break
             assert word in command.commands, f"subak {line}: there is no {word}"
             command = command.commands[word]
-        options = {option for parameter in command.params for option in parameter.opts}
+        options = {option for one in command.params for option in (*one.opts, *one.secondary_opts)}
         for option in re.findall(r"--[a-z-]+", line):
             assert option in options, f"subak {line}: there is no {option}"
