@@ -41,6 +41,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from bus.logs import get_logger
 from bus.migrations import Steps, can_upgrade, upgrade
+from bus.restored import require_keys
 from schemas.failures import Misconfigured, Retryable, SubakError
 
 log = get_logger("database")
@@ -114,7 +115,7 @@ class Database:
         """Open the database; create its tables where they are missing, upgrade them where they are old.
 
         Raises:
-            Misconfigured: it cannot be opened, or its tables are of a version that this program does not know.
+            Misconfigured: it cannot be opened, its tables are of an unknown version, or restored only in part.
             DatabaseUnavailable: it does not answer; call again.
         """
         self._loop = asyncio.get_running_loop()
@@ -205,6 +206,7 @@ class Database:
                 f"the tables of {self._name} in {self._shown} are of version {found}, and this program knows version "
                 f"{self._version}. Run the program that made them, or name another database."
             )
+        require_keys(connection, self._tables, self._shown)
 
     @property
     def _shown(self) -> str:
@@ -262,13 +264,11 @@ def _engine(url: str) -> Engine:
 def _prepare_sqlite(connection: Any, _: Any) -> None:
     """Every option that durability rests on, stated. sqlite3's own BEGIN comes too late: it is switched off."""
     connection.isolation_level = None
-    cursor = connection.cursor()
-    cursor.execute("PRAGMA journal_mode = WAL")
-    cursor.execute("PRAGMA synchronous = FULL")
-    cursor.execute(f"PRAGMA busy_timeout = {int(BUSY_WAIT_SECONDS * 1000)}")
-    cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute("PRAGMA journal_size_limit = 67108864")
-    cursor.close()
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA busy_timeout = {int(BUSY_WAIT_SECONDS * 1000)}")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA journal_size_limit = 67108864")
 
 
 def _begin_immediate(connection: Connection) -> None:

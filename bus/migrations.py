@@ -11,6 +11,9 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+
+from schemas.failures import Misconfigured
 
 if TYPE_CHECKING:
     from alembic.operations import Operations
@@ -28,10 +31,23 @@ def can_upgrade(steps: Steps, found: int, wanted: int) -> bool:
 
 
 def upgrade(connection: Connection, steps: Steps, found: int, wanted: int) -> None:
-    """Take the steps, in the caller's transaction: all of them, or none."""
+    """Take the steps, in the caller's transaction: all of them, or none.
+
+    Raises:
+        Misconfigured: what a step would make is there already.
+    """
     from alembic.operations import Operations  # a process that has nothing to upgrade does not carry it
     from alembic.runtime.migration import MigrationContext
 
     operations = Operations(MigrationContext.configure(connection))
-    for version in range(found + 1, wanted + 1):
-        steps[version](operations)
+    try:
+        for version in range(found + 1, wanted + 1):
+            steps[version](operations)
+    except DBAPIError as error:
+        if "already exists" not in str(error.orig):
+            raise
+        raise Misconfigured(
+            f"the tables are of version {found}, and tables of a newer one stand beside them "
+            f"({str(error.orig).strip().splitlines()[0]}): an older copy was restored over a newer database. Restore "
+            "it into an empty database."
+        ) from error

@@ -96,7 +96,7 @@ class InboxReader:
         """Start where the inbox stands; a topic that it never read starts at the oldest record there is."""
         await require_topics(self._kafka, self._topics)
         wanted = partitions_of(self._topics, self._kafka.partitions)
-        stored = await self._inbox.positions()
+        stored = await self._inbox.begin()
         await reader.start({tp: stored.get(tp, 0) for tp in wanted})
         patience = time.monotonic() + self._settings.leader_wait_seconds
         while True:

@@ -13,14 +13,15 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
-from sqlalchemy import Connection, bindparam, delete, func, select, text
+from sqlalchemy import Connection, bindparam, delete, func, select
 
 from bus import metrics, tracing
-from bus.agency_tables import OUTBOX_SEQUENCE, outbox, outbox_positions
+from bus.agency_tables import outbox, outbox_positions
 from bus.cases import KnownCases, Learned, store_cases
 from bus.database import Database
 from bus.listening import Listeners
 from bus.outbox.rows import Receipt, Submission, insert_submissions
+from bus.restored import advance_ids
 from schemas.envelope import Event
 from schemas.failures import Refused, Retryable
 
@@ -59,13 +60,13 @@ class Outbox:
         self._wakers: dict[str, Callable[[], None]] = {}
 
     async def start(self, agencies: Iterable[str]) -> None:
-        """Count what waits.
+        """Begin above all ids that were ever given out, and count what waits.
 
         Raises:
             DatabaseUnavailable: call again.
         """
         now = self._clock()
-        await self.database.run(lambda connection: _advance_ids(connection, now))
+        await self.database.run(lambda connection: advance_ids(connection, outbox, now))
         agencies = list(agencies)
         counts = await self.database.run(lambda connection: _count_waiting(connection, agencies))
         self.waiting |= Counter(dict.fromkeys(agencies, 0))
@@ -176,28 +177,6 @@ class Outbox:
         while part := await self.database.run(lambda connection: _prune(connection, agency, before)):
             removed += part
         return removed
-
-
-def _advance_ids(connection: Connection, now: float) -> None:
-    """Let the next row's id be at least the microsecond of now.
-
-    So ids grow even over the loss of a database: where a new or an older copy of it takes over, no new row can bear an
-    id below the position that Kafka holds, and no old position can be taken for one of this outbox.
-    """
-    number = int(now * 1_000_000)
-    if connection.dialect.name == "postgresql":
-        advance = f"SELECT setval('{OUTBOX_SEQUENCE}', :n) FROM {OUTBOX_SEQUENCE} WHERE last_value < :n"  # noqa: S608
-        connection.execute(text(advance), {"n": number})
-        return
-    sequence = {"name": outbox.name, "n": number}
-    connection.execute(text("UPDATE sqlite_sequence SET seq = max(seq, :n) WHERE name = :name"), sequence)
-    connection.execute(
-        text(
-            "INSERT INTO sqlite_sequence (name, seq) SELECT :name, :n "
-            "WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = :name)"
-        ),
-        sequence,
-    )
 
 
 def _count_waiting(connection: Connection, agencies: Sequence[str]) -> dict[str, int]:

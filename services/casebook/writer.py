@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, func, insert, inspect, select
 from sqlalchemy.exc import DBAPIError
 
 from bus.records import Record
+from bus.restored import HALF_RESTORED, tables_without_keys
 from bus.topics import EVENTS, REJECTED
 from schemas.failures import Misconfigured
 from services.casebook import tables
@@ -56,7 +57,8 @@ class Writer:
             rebuild: forget all rows first, in the transaction that begins anew.
 
         Raises:
-            Misconfigured: the tables are another version's, another city's, or of another number of partitions.
+            Misconfigured: the tables are another version's, another city's, of another number of partitions, or
+                restored only in part.
             DatabaseUnavailable: try again.
         """
         with self._transaction("opening the tables") as connection:
@@ -66,6 +68,11 @@ class Writer:
             if not inspect(connection).has_table(tables.meta.name):
                 _make_tables(connection, city, beginnings)
             _check_tables(connection, city)
+            if tables_without_keys(connection, tables.metadata):
+                raise Misconfigured(
+                    f"the casebook's tables have no keys: {HALF_RESTORED}; or make them anew with "
+                    "`subak run casebook --rebuild`."
+                )
             found = stored_positions(connection)
             if found.keys() != beginnings.keys():
                 raise Misconfigured(

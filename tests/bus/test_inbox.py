@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
 from bus.agency_tables import cases, inbox
 from bus.cases import KnownCases
@@ -56,6 +56,25 @@ async def test_records_are_stored_in_their_order_with_the_position_after_them(bo
     assert await waiting(box) == ["a", "b"]
     assert await box.positions() == {(TOPIC, 0): 10}
     assert box.waiting[AGENCY] == 2
+
+
+async def test_ids_go_on_above_all_that_were_given_though_the_counter_went_back(box: Inbox) -> None:
+    """As in an older copy: a system that asks for what is after its position must find what is read again."""
+    await box.begin()
+    await box.take([record(0, comment(id="a"))])
+    given = await box.database.run(lambda connection: connection.scalar(select(inbox.c.id)))
+    back = {
+        "sqlite": "UPDATE sqlite_sequence SET seq = 0 WHERE name = 'subak_inbox'",
+        "postgresql": "SELECT setval('subak_inbox_id_seq', 1)",
+    }
+    await box.database.run(lambda connection: connection.exec_driver_sql(back[connection.dialect.name]).close())
+    await box.database.run(lambda connection: connection.execute(delete(inbox)).close())
+    box._clock = lambda: NOW + 60.0
+    assert await box.begin() == {(TOPIC, 0): 1}
+    await box.take([record(1, comment(id="b")), record(2, comment(id="c"))])
+    ids = await box.database.run(lambda connection: list(connection.scalars(select(inbox.c.id))))
+    assert len(ids) == 2
+    assert min(ids) > given
 
 
 async def test_redelivery_changes_nothing(box: Inbox) -> None:

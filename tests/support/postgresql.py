@@ -35,26 +35,29 @@ class PostgreSQL:
     """One server."""
 
     def __init__(self, programs: Path, home: Path) -> None:
-        self._programs = programs
+        self.programs = programs
+        """The folder of `postgres`, `pg_dump` and `pg_restore`, all of one version."""
         self._home = home
         self._data = home / "data"
         self._log = home / "postgresql.log"
         self._port = free_ports(1)[0]
         self._child: Child | None = None
 
-    def new_database(self) -> str:
-        """An empty database of the caller's own, as SQLAlchemy's URL."""
+    def new_database(self, owner: str = "tester") -> str:
+        """An empty database of the caller's own, as SQLAlchemy's URL. Another owner may do nothing outside of it."""
         name = f"test_{uuid.uuid4().hex}"
         with psycopg.connect(self._address("postgres"), autocommit=True) as connection:
-            connection.execute(f'CREATE DATABASE "{name}"')
-        return f"postgresql+psycopg://tester@{HOST}:{self._port}/{name}"
+            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [owner]).fetchone():
+                connection.execute(f'CREATE ROLE "{owner}" LOGIN')
+            connection.execute(f'CREATE DATABASE "{name}" OWNER "{owner}"')
+        return f"postgresql+psycopg://{owner}@{HOST}:{self._port}/{name}"
 
     def start(self) -> None:
         """Start it on the same data and the same port, and wait until it answers."""
         if not (self._data / "PG_VERSION").exists():
             self._make_data()
         options = [part for name, value in _SETTINGS.items() for part in ("-c", f"{name}={value}")]
-        command = [self._programs / "postgres", "-D", self._data, "-p", self._port, "-k", self._home, *options]
+        command = [self.programs / "postgres", "-D", self._data, "-p", self._port, "-k", self._home, *options]
         self._child = start_child(_unprivileged(command), log=self._log)
         deadline = time.monotonic() + 30
         while True:
@@ -75,7 +78,7 @@ class PostgreSQL:
 
     def _make_data(self) -> None:
         """With a language's rules of comparison where this PostgreSQL has them, as most servers do."""
-        program = self._programs / "initdb"
+        program = self.programs / "initdb"
         options = ["-D", self._data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync", "--locale=C.UTF-8"]
         known = subprocess.run([program, "--help"], check=True, capture_output=True, text=True).stdout
         if "--icu-locale" in known:
