@@ -25,7 +25,7 @@ from schemas.failures import Misconfigured
 START_SECONDS_MAX = 60.0
 """How long the first connection may take before the reader gives up."""
 
-METADATA_WAIT_SECONDS = 5.0
+METADATA_WAIT_SECONDS = 15.0
 """How long a topic may be unknown: a broker that has just started knows none, and says so of those that exist."""
 
 
