@@ -184,12 +184,18 @@ class Memory:
         if not records:
             for case in self._pinning.moved():
                 self._put(case.id, case)
+        waiting: dict[str, dict[int, ParkedEvent]] = {}
         for record in records:
             key = record.key or b""
             if PARKED_MARK in key:
-                self._restore_parked(key, record)
+                self._restore_parked(key, record, waiting)
             elif record.value:
                 self._restore_case(key.decode(), record)
+        for id, events in waiting.items():
+            if events:
+                self.parked[id] = tuple(events[number] for number in sorted(events))
+            else:
+                self.parked.pop(id, None)
 
     def _restore_case(self, id: str, record: Record) -> None:
         headers: dict[str, Any] = dict(record.headers)
@@ -204,17 +210,17 @@ class Memory:
         else:
             self.cases.pop(id, None)
 
-    def _restore_parked(self, key: bytes, record: Record) -> None:
+    def _restore_parked(self, key: bytes, record: Record, waiting: dict[str, dict[int, ParkedEvent]]) -> None:
+        """Into `waiting`: what waits in the cases of which these records speak, by number."""
         id, _, text = key.decode().partition(PARKED_MARK.decode())
+        if (events := waiting.get(id)) is None:
+            events = waiting[id] = {parked.number: parked for parked in self.parked.get(id, ())}
         number = int(text)
-        kept = tuple(parked for parked in self.parked.get(id, ()) if parked.number != number)
-        if record.value is not None:
-            at_ms = int((dict(record.headers).get("parked_at_ms") or b"0").decode())
-            kept = (*kept, ParkedEvent(number, Event.from_record(record.headers, record.value), at_ms))
-        if kept:
-            self.parked[id] = tuple(sorted(kept, key=lambda parked: parked.number))
+        if record.value is None:
+            events.pop(number, None)
         else:
-            self.parked.pop(id, None)
+            at_ms = int((dict(record.headers).get("parked_at_ms") or b"0").decode())
+            events[number] = ParkedEvent(number, Event.from_record(record.headers, record.value), at_ms)
 
 
 _CLOSED_VALUE = b'{"state":"closed"}'
