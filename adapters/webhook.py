@@ -16,6 +16,7 @@ from collections.abc import Callable
 from hashlib import sha256
 
 import aiohttp
+import msgspec
 
 from adapters.config import Webhook
 from adapters.outcome import Outcome, judge
@@ -23,6 +24,7 @@ from adapters.reach import AddressRefused, Reach
 from bus import tracing
 from bus.inbox import Arrived
 from schemas.failures import Misconfigured
+from schemas.identifiers import derived_id, is_uuid
 from schemas.structured import STRUCTURED_CONTENT_TYPE
 
 ANSWER_BYTES_MAX = 65_536
@@ -66,7 +68,7 @@ class WebhookTarget:
     async def call(self, event: Arrived) -> Outcome:
         """POST the event; never raises for what the system or the network does."""
         body = event.body
-        headers = signed_headers(self._webhook.key, event.event_id, int(self._clock()), body) | tracing.outgoing()
+        headers = signed_headers(self._webhook.key, call_id(event), int(self._clock()), body) | tracing.outgoing()
         try:
             async with self._session.post(
                 self._webhook.url, data=body, headers=headers, allow_redirects=False, timeout=self._timeout
@@ -89,14 +91,29 @@ class WebhookTarget:
             return Outcome("away", f"the system cannot be reached: {type(error).__name__}: {error}"[:500])
 
 
-def signed_headers(key: bytes, event_id: str, timestamp: int, body: bytes) -> dict[str, str]:
+class _Sender(msgspec.Struct):
+    source: str = ""
+
+
+_sender_in = msgspec.json.Decoder(_Sender).decode
+
+
+def call_id(event: Arrived) -> str:
+    """What the calls about one event bear, and no other's: its id. One that is no UUID is its sender's alone, and two
+    agencies may both have an event 17: theirs are made of the sender and the id."""
+    if is_uuid(event.event_id):
+        return event.event_id
+    return derived_id(_sender_in(event.attributes).source, event.event_id)
+
+
+def signed_headers(key: bytes, call: str, timestamp: int, body: bytes) -> dict[str, str]:
     """The headers of Standard Webhooks 1.0, and `Idempotency-Key`."""
-    signature = hmac.digest(key, b"%s.%d.%s" % (event_id.encode(), timestamp, body), sha256)
+    signature = hmac.digest(key, b"%s.%d.%s" % (call.encode(), timestamp, body), sha256)
     return {
-        "webhook-id": event_id,
+        "webhook-id": call,
         "webhook-timestamp": str(timestamp),
         "webhook-signature": "v1," + b64encode(signature).decode(),
-        "Idempotency-Key": event_id,
+        "Idempotency-Key": call,
     }
 
 

@@ -16,7 +16,7 @@ from aiohttp import web
 from adapters.config import Webhook
 from adapters.outcome import Outcome, judge
 from adapters.secrets import signing_key
-from adapters.webhook import WebhookTarget, signed_headers
+from adapters.webhook import WebhookTarget, call_id, signed_headers
 from bus.inbox import Arrived
 from deploy.simulation.signature import problem_with
 
@@ -78,7 +78,7 @@ async def test_the_system_gets_the_event_whole_and_can_prove_who_sent_it() -> No
         assert await call(url) == Outcome("delivered")
     headers, body = got[0]
     assert headers["Content-Type"] == "application/cloudevents+json"
-    assert headers["webhook-id"] == headers["Idempotency-Key"] == "e-1"
+    assert headers["webhook-id"] == headers["Idempotency-Key"]
     assert abs(int(headers["webhook-timestamp"]) - datetime.now(UTC).timestamp()) < 60
     assert json.loads(body) == {
         "specversion": "1.0",
@@ -92,6 +92,17 @@ async def test_the_system_gets_the_event_whole_and_can_prove_who_sent_it() -> No
     assert problem_with(headers, body, key=KEY, now=now) is None, "as the simulated agencies check it, written apart"
     assert problem_with(headers, body + b" ", key=KEY, now=now) is not None
     assert problem_with(headers, body, key=KEY[1:], now=now) is not None
+
+
+def test_a_call_bears_what_no_other_events_call_does_and_the_same_when_it_is_repeated() -> None:
+    def called(source: str, id: str) -> str:
+        return call_id(Arrived(1, "s", id, json.dumps({"id": id, "source": source}), b"{}"))
+
+    uuid = "0193e2a0-1111-7abc-8def-0123456789ab"
+    assert called("urn:subak:denpasar:health", uuid) == uuid
+    short = [called(f"urn:subak:denpasar:{agency}", "17") for agency in ("health", "finance", "health")]
+    assert short[0] == short[2] != short[1]
+    assert called("urn:subak:denpasar:health", "18") not in short
 
 
 def test_the_signature_is_that_of_the_standards_own_example() -> None:
