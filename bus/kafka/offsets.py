@@ -33,7 +33,7 @@ async def admin_client(settings: KafkaSettings, doing: str) -> AsyncIterator[AIO
 
 T = TypeVar("T")
 ASKED_TIMES_MAX = 10
-"""Each time one of three is the wrong one: six times in a row it is once in 700, and a doctor asks more often than that."""
+"""One of three is the wrong one: six times in a row once in 700, and a doctor asks more often than that."""
 ASKED_AGAIN_SECONDS = 0.5
 
 
