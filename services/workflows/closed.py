@@ -27,17 +27,14 @@ class ClosedCases:
 
     def add(self, id: str, workflow: str) -> None:
         """This case is closed. One that was closed already stays as it is."""
-        if self.get(id) is not None:
-            return
         if not is_uuid(id):
-            self._others[id] = workflow
+            self._others.setdefault(id, workflow)
             return
         key = bytes.fromhex(id.replace("-", ""))
-        row = self._rows.get(_row_of(key))
-        if row is None:
-            row = self._rows[_row_of(key)] = bytearray()
-        row += key + self._number_of(workflow)
-        self._count += 1
+        row = self._rows.setdefault(_row_of(key), bytearray())
+        if _place_in(row, key) < 0:
+            row += key + self._number_of(workflow)
+            self._count += 1
 
     def get(self, id: str) -> str | None:
         """The version of a closed case; None where it is not closed."""
@@ -45,12 +42,7 @@ class ClosedCases:
             return self._others.get(id)
         key = bytes.fromhex(id.replace("-", ""))
         row = self._rows.get(_row_of(key))
-        if row is None:
-            return None
-        at = row.find(key)
-        while at % _ENTRY_BYTES and at >= 0:  # bytes of two neighbours that together look like it
-            at = row.find(key, at + 1)
-        if at < 0:
+        if row is None or (at := _place_in(row, key)) < 0:
             return None
         return self._versions[int.from_bytes(row[at + _ID_BYTES : at + _ENTRY_BYTES], "big")]
 
@@ -68,3 +60,11 @@ class ClosedCases:
 def _row_of(key: bytes) -> int:
     """By its last bytes, which are random in every version of a UUID that is in use."""
     return int.from_bytes(key[-2:], "big") % _ROWS
+
+
+def _place_in(row: bytearray, key: bytes) -> int:
+    """Where the entry of this id begins; -1 where there is none."""
+    at = row.find(key)
+    while at % _ENTRY_BYTES and at >= 0:  # bytes of two neighbours that together look like it
+        at = row.find(key, at + 1)
+    return at

@@ -1,4 +1,4 @@
-"""What the casebook's tests share: an empty database of each kind, a city, tables that can be compared."""
+"""What the casebook's tests share: an empty database of each kind, an empty log, the cases of a small city."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
+from bus.topics import REJECTED
+from deploy.local.kafka import LocalKafka
 from services.casebook.database import reader_engine, writer_engine
+from tests.support.bus import SmallBus
+from tests.support.counting import settings_for
+from tests.support.logbook import Logbook
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -34,3 +39,22 @@ def reading(url: str) -> Iterator[Engine]:
     engine = reader_engine(url)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+async def bus(kafka: LocalKafka) -> SmallBus:
+    """An empty log."""
+    found = SmallBus(settings_for(kafka.bootstrap_servers))
+    await found.prepare()
+    return found
+
+
+@pytest.fixture
+def logbook(bus: SmallBus) -> Logbook:
+    """Cases of the small city at every step, none of which was refused anything."""
+    found = Logbook(bus.city)
+    service = sorted(bus.city.services)[0]
+    for number in range(40):
+        found.repair(number, service=service, area=bus.city.area, steps=number % 8 + 1)
+    assert not [record for record in found.records if record.topic == REJECTED]
+    return found

@@ -32,7 +32,6 @@ from services.casebook.positions import AnotherCasebook
 from services.casebook.writer import Writer
 from tests.casebook.tables import contents, rows
 from tests.support.bus import SmallBus, forget_topics
-from tests.support.counting import settings_for
 from tests.support.logbook import Logbook
 from tests.support.postgresql import PostgreSQL
 
@@ -41,25 +40,6 @@ pytestmark = pytest.mark.kafka
 QUICK = FollowingSettings(
     batch_records_max=50, read_wait_seconds=0.05, report_seconds=0.2, leader_wait_seconds=1, retry_seconds_max=0.5
 )
-
-
-@pytest.fixture
-async def bus(kafka: LocalKafka) -> SmallBus:
-    """An empty log."""
-    found = SmallBus(settings_for(kafka.bootstrap_servers))
-    await found.prepare()
-    return found
-
-
-@pytest.fixture
-def logbook(bus: SmallBus) -> Logbook:
-    """Cases of the small city at every step, none of which was refused anything."""
-    found = Logbook(bus.city)
-    service = sorted(bus.city.services)[0]
-    for number in range(40):
-        found.repair(number, service=service, area=bus.city.area, steps=number % 8 + 1)
-    assert not [record for record in found.records if record.topic == REJECTED]
-    return found
 
 
 async def write(settings: KafkaSettings, records: list[Record], *, portion: int = 20, pause: float = 0.0) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Engine
 
-from deploy.local.kafka import LocalKafka
 from schemas.failures import Misconfigured
 from services.casebook.database import writer_engine
 from services.casebook.writer import Writer
@@ -17,7 +16,6 @@ from tests.casebook.tables import contents
 from tests.casebook.test_following import count, following, rebuilt, until, without_positions, write
 from tests.support.bus import SmallBus
 from tests.support.copies import Copies
-from tests.support.counting import settings_for
 from tests.support.logbook import Logbook
 from tests.support.postgresql import PostgreSQL
 
@@ -40,24 +38,6 @@ def engine(url: str) -> Iterator[Engine]:
     found = writer_engine(url)
     yield found
     found.dispose()
-
-
-@pytest.fixture
-async def bus(kafka: LocalKafka) -> SmallBus:
-    """An empty log."""
-    found = SmallBus(settings_for(kafka.bootstrap_servers))
-    await found.prepare()
-    return found
-
-
-@pytest.fixture
-def logbook(bus: SmallBus) -> Logbook:
-    """Cases of the small city at every step."""
-    found = Logbook(bus.city)
-    service = sorted(bus.city.services)[0]
-    for number in range(40):
-        found.repair(number, service=service, area=bus.city.area, steps=number % 8 + 1)
-    return found
 
 
 async def test_from_a_copy_made_while_it_worked_it_ends_as_one_that_was_never_restored(
