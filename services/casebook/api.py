@@ -6,34 +6,24 @@ as fresh as the tables. No personal field is in them, so none can be in an answe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import FastAPI, Path, Query, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolExhausted
-from starlette.exceptions import HTTPException
 
 from bus.city import City
-from bus.city.problems import nearest
 from bus.deliveries import AdapterBook
 from bus.health import Check, health_routes
-from bus.logs import get_logger
-from schemas.failures import Retryable
 from services.casebook.answers import (
     ActPage,
     CaseAnswer,
     CasePage,
     Events,
-    Mistake,
     ParkedCause,
     ParkedCauses,
     ParkedPage,
-    Problem,
     RejectionCause,
     RejectionCauses,
     RejectionPage,
@@ -42,7 +32,7 @@ from services.casebook.answers import (
     Timeline,
 )
 from services.casebook.deliveries_api import add_deliveries
-from services.casebook.entitled_api import NotEntitled, ReadLog, add_entitled
+from services.casebook.entitled_api import ReadLog, add_entitled
 from services.casebook.entrance import caller_in
 from services.casebook.filters import (
     CAUSES_MAX,
@@ -55,29 +45,16 @@ from services.casebook.filters import (
     ParkedFilters,
     RejectionFilters,
     SettledFilter,
-    mistake,
     utc_now,
 )
 from services.casebook.hindsight import case_as_it_was, seen
-from services.casebook.limiting import OfAnother, own, sees, without_name, without_names
+from services.casebook.known import Known
+from services.casebook.limiting import own, sees, without_name, without_names
+from services.casebook.problems import MISSING, REFUSALS, NotAsked, NotFound, add_problems
 from services.casebook.questions import Questions, cursor_behind
 from services.casebook.shaping import Shaper, act_of
 from services.casebook.trace_api import add_traces
 from services.casebook.trace_questions import TraceQuestions
-
-log = get_logger("api")
-
-
-class NotAsked(Exception):
-    """A question that cannot be answered, with the parameter that is wrong."""
-
-    def __init__(self, field: str, problem: str, fix: str) -> None:
-        self.mistake = Mistake(field=field, problem=problem, fix=fix)
-        super().__init__(f"{field}: {problem}. {fix}")
-
-
-class NotFound(Exception):
-    """There is no such thing in the tables, in words."""
 
 
 class Hindsight(BaseModel):
@@ -106,11 +83,6 @@ class TimelinePage(Page):
 
 
 CaseId = Annotated[str, Path(max_length=128, description="The case id.")]
-_REFUSALS: dict[int | str, dict[str, Any]] = {
-    422: {"model": Problem, "description": "The question is wrong; each mistake in words."},
-    503: {"model": Problem, "description": "The database does not answer now: ask again."},
-}
-_MISSING: dict[int | str, dict[str, Any]] = {404: {"model": Problem, "description": "There is no such thing."}}
 
 
 def casebook_api(
@@ -133,31 +105,31 @@ def casebook_api(
         version="1",
         summary="Every case of the city, in the state in which everybody sees it.",
         description=(__doc__ or "").partition("\n\n")[2],
-        responses=_REFUSALS,
+        responses=REFUSALS,
     )
-    shaper = Shaper(city)
-    _add_cases(app, questions, shaper, city, clock)
+    shaper, known = Shaper(city), Known(city, questions)
+    _add_cases(app, questions, shaper, known, clock)
     _add_timelines(app, questions, shaper)
-    _add_refusals(app, questions, shaper)
-    add_traces(app, TraceQuestions(questions.engine), shaper, city, clock, NotFound, _MISSING)
-    add_deliveries(app, questions, city, adapters or AdapterBook(None), NotFound, _MISSING)
-    add_entitled(app, questions, city, read_log, NotFound, _MISSING)
-    _add_problems(app)
+    _add_refusals(app, questions, shaper, known)
+    add_traces(app, TraceQuestions(questions.engine), shaper, city, clock)
+    add_deliveries(app, questions, city, adapters or AdapterBook(None))
+    add_entitled(app, questions, city, read_log)
+    add_problems(app)
     app.router.routes.extend(health_routes(why_not_ready=why_not_ready, warning=warning))
     return app
 
 
-def _add_cases(app: FastAPI, questions: Questions, shaper: Shaper, city: City, clock: Callable[[], datetime]) -> None:
+def _add_cases(app: FastAPI, questions: Questions, shaper: Shaper, known: Known, clock: Callable[[], datetime]) -> None:
     @app.get("/api/cases", tags=["cases"])
     def list_cases(filters: Annotated[CaseFilters, Query()]) -> CasePage:
         """Cases, the newest first. Follow `next` for more: no case comes twice, whatever arrives meanwhile."""
-        _require_known(filters, questions, city)
+        known.case_filters(filters.agency, filters.service_code)
         now = utc_now(clock())
         areas = shaper.areas_in(filters.area) if filters.area is not None else []
         found, following = cursor_behind(questions.cases(filters, areas, now), filters.limit, "opened_at")
         return CasePage(cases=[shaper.case(row, now) for row in found], next=following)
 
-    @app.get("/api/cases/{case_id}", tags=["cases"], responses=_MISSING)
+    @app.get("/api/cases/{case_id}", tags=["cases"], responses=MISSING)
     def show_case(case_id: CaseId, at: Annotated[Hindsight, Query()]) -> CaseAnswer:
         """One case, and who held it how long: as it is, or as it was."""
         found, held = questions.case(case_id)
@@ -185,6 +157,7 @@ def _add_cases(app: FastAPI, questions: Questions, shaper: Shaper, city: City, c
     @app.get("/api/parked", tags=["cases"])
     def list_parked(page: Annotated[ParkedFilters, Query()]) -> ParkedPage:
         """Cases whose decision failed and that wait for a person, the longest waiting first."""
+        known.case_filters(page.agency)
         now = utc_now(clock())
         rows, held = questions.parked(page)
         found, following = cursor_behind(rows, page.limit, "parked_at")
@@ -199,17 +172,8 @@ def _add_cases(app: FastAPI, questions: Questions, shaper: Shaper, city: City, c
         return ParkedCauses(causes=[ParkedCause(**row._mapping) for row in found])
 
 
-def _require_known(filters: CaseFilters, questions: Questions, city: City) -> None:
-    """Refuse an agency or a service that nobody knows: an empty answer would hide the mistake."""
-    agency, service = filters.agency, filters.service_code
-    if agency is not None and agency not in city.agencies and not questions.has_agency(agency):
-        raise NotAsked("agency", f"{city.id} has no agency {agency!r}", nearest(agency, city.agencies))
-    if service is not None and service not in city.services and not questions.has_service(service):
-        raise NotAsked("service_code", f"{city.id} has no service {service!r}", nearest(service, city.services))
-
-
 def _add_timelines(app: FastAPI, questions: Questions, shaper: Shaper) -> None:
-    @app.get("/api/cases/{case_id}/timeline", tags=["timelines"], responses=_MISSING)
+    @app.get("/api/cases/{case_id}/timeline", tags=["timelines"], responses=MISSING)
     def show_timeline(request: Request, case_id: CaseId, page: Annotated[TimelinePage, Query()]) -> Timeline:
         """What befell a case, in order."""
         known, rows = questions.timeline(case_id, after_seq=page.after_seq, limit=page.limit)
@@ -221,7 +185,7 @@ def _add_timelines(app: FastAPI, questions: Questions, shaper: Shaper) -> None:
         entries = [without_names(shaper.entry(row), caller_in(request)) for row in found]
         return Timeline(case_id=case_id, entries=entries, next=following)
 
-    @app.get("/api/events/{event_id:path}", tags=["timelines"], responses=_MISSING)
+    @app.get("/api/events/{event_id:path}", tags=["timelines"], responses=MISSING)
     def show_event(
         request: Request, event_id: Annotated[str, Path(max_length=128, description="The event's id.")]
     ) -> Events:
@@ -232,12 +196,13 @@ def _add_timelines(app: FastAPI, questions: Questions, shaper: Shaper) -> None:
         return Events(events=[without_names(shaper.entry(row), caller_in(request)) for row in found])
 
 
-def _add_refusals(app: FastAPI, questions: Questions, shaper: Shaper) -> None:
+def _add_refusals(app: FastAPI, questions: Questions, shaper: Shaper, known: Known) -> None:
     @app.get("/api/rejected", tags=["refusals"])
     def list_rejected(request: Request, filters: Annotated[RejectionFilters, Query()]) -> RejectionPage:
         """Refused events, the newest first, with every reason."""
-        caller = caller_in(request)
-        rows = questions.rejections(own(filters, caller))
+        caller, asked = caller_in(request), own(filters, caller_in(request))
+        known.sender(asked.agency)
+        rows = questions.rejections(asked)
         found, following = cursor_behind(rows, filters.limit, "rejected_at")
         acts = questions.acts_on([row.id for row in found])
         shown = [without_name(shaper.rejection(row, acts.get(row.id)), caller) for row in found]
@@ -249,7 +214,7 @@ def _add_refusals(app: FastAPI, questions: Questions, shaper: Shaper) -> None:
         found = questions.rejection_causes(which.settled, CAUSES_MAX, caller_in(request).own_agency)
         return RejectionCauses(causes=[RejectionCause(**row._mapping) for row in found])
 
-    @app.get("/api/rejected/{rejection_id}", tags=["refusals"], responses=_MISSING)
+    @app.get("/api/rejected/{rejection_id}", tags=["refusals"], responses=MISSING)
     def show_rejected(
         request: Request,
         rejection_id: Annotated[str, Path(max_length=128, description="The rejection's id.")],
@@ -266,63 +231,3 @@ def _add_refusals(app: FastAPI, questions: Questions, shaper: Shaper) -> None:
         """What operators did to parked cases and rejected events: who, when, why, what came of it; the newest first."""
         found, following = cursor_behind(questions.acts(filters), filters.limit, "at")
         return ActPage(acts=[act_of(row, row.refusal_id, row.ran_seq) for row in found], next=following)
-
-
-# -- refusals in words
-
-
-def _add_problems(app: FastAPI) -> None:
-    @app.exception_handler(RequestValidationError)
-    def wrong_question(request: Request, error: RequestValidationError) -> JSONResponse:
-        found = [Mistake(**mistake(detail, _parameters(request))) for detail in error.errors()]
-        return _problem(422, "The question is wrong", found)
-
-    @app.exception_handler(NotAsked)
-    def wrong_value(request: Request, error: NotAsked) -> JSONResponse:
-        return _problem(422, "The question is wrong", [error.mistake])
-
-    @app.exception_handler(NotFound)
-    def not_found(request: Request, error: NotFound) -> JSONResponse:
-        return _problem(404, "There is no such thing", detail=str(error))
-
-    @app.exception_handler(OfAnother)
-    @app.exception_handler(NotEntitled)
-    def not_for_you(request: Request, error: Exception) -> JSONResponse:
-        return _problem(403, "Not for this caller", detail=str(error))
-
-    @app.exception_handler(Retryable)
-    def log_away(request: Request, error: Retryable) -> JSONResponse:
-        log.warning("question_failed", path=request.url.path, error=str(error))
-        return _problem(503, "The casebook cannot answer now", detail=str(error))
-
-    @app.exception_handler(HTTPException)
-    def no_such_page(request: Request, error: HTTPException) -> JSONResponse:
-        if error.status_code == 404:
-            return _problem(404, "There is no such page", detail="/docs and /openapi.json show what can be asked.")
-        return _problem(error.status_code, str(error.detail), detail="This API is read-only: ask with GET.")
-
-    @app.exception_handler(DBAPIError)
-    @app.exception_handler(PoolExhausted)
-    def database_away(request: Request, error: Exception) -> JSONResponse:
-        log.warning("question_failed", path=request.url.path, error=str(error).partition("\n")[0])
-        return _problem(
-            503, "The casebook cannot answer now", detail="Its database is not ready, or busy. Ask again in a moment."
-        )
-
-
-def _parameters(request: Request) -> tuple[str, ...]:
-    """The names of the query's parameters at this address."""
-    path = request.scope["route"].path if request.scope.get("route") is not None else ""
-    models: dict[str, type[Page]] = {
-        "/api/cases": CaseFilters,
-        "/api/rejected": RejectionFilters,
-        "/api/parked": ParkedFilters,
-        "/api/acts": ActFilters,
-    }
-    return tuple(models.get(path, Page).model_fields)
-
-
-def _problem(status: int, title: str, mistakes: Sequence[Mistake] = (), detail: str | None = None) -> JSONResponse:
-    words = detail or "; ".join(f"{found.field}: {found.problem}. {found.fix}" for found in mistakes)
-    body = Problem(title=title, status=status, detail=words, errors=list(mistakes))
-    return JSONResponse(body.model_dump(), status_code=status, media_type="application/problem+json")

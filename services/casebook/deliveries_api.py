@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from threading import BoundedSemaphore
 from typing import Annotated, Any
 
@@ -16,15 +16,13 @@ from bus.history import HISTORY
 from schemas.envelope import Event
 from services.casebook.answers import Answer
 from services.casebook.entry import Entry
+from services.casebook.problems import MISSING, NotFound
 from services.casebook.questions import Questions
 
 QUESTIONS_MAX = 4
 """Matrices asked for at once; whoever waits longer than `TURN_SECONDS_MAX` is told what is due, and no more."""
 
 TURN_SECONDS_MAX = 3.0
-
-Missing = Callable[[str], Exception]
-"""Makes the error for what is not there."""
 
 
 class DeliveryAnswer(Answer):
@@ -69,28 +67,26 @@ def add_deliveries(
     questions: Questions,
     city: City,
     adapters: AdapterBook,
-    missing: Missing,
-    responses: dict[int | str, dict[str, Any]],
 ) -> None:
     """Add the two addresses."""
     turns = BoundedSemaphore(QUESTIONS_MAX)
 
-    @app.get("/api/cases/{case_id}/deliveries", tags=["deliveries"], responses=responses)
+    @app.get("/api/cases/{case_id}/deliveries", tags=["deliveries"], responses=MISSING)
     def of_case(case_id: Annotated[str, Path(max_length=128, description="The case id.")]) -> Deliveries:
         """Every event of a case: who must have it, who has applied it. The adapters are asked as you wait."""
         entries = questions.whole_timeline(case_id)
         if not entries:
-            raise missing(f"There is no event of a case {case_id}. Look its id up with /api/cases?id=<its beginning>.")
+            raise NotFound(f"There is no event of a case {case_id}. Look its id up with /api/cases?id=<its beginning>.")
         return _answer(entries[-EVENTS_MAX:], more=len(entries) > EVENTS_MAX)
 
-    @app.get("/api/deliveries/{event_id:path}", tags=["deliveries"], responses=responses)
+    @app.get("/api/deliveries/{event_id:path}", tags=["deliveries"], responses=MISSING)
     def of_event(
         event_id: Annotated[str, Path(max_length=128, description="The event's id.")],
     ) -> Deliveries:
         """The event of that id: who must have it, who has applied it. Ids are unique for each source only."""
         rows = questions.events(event_id)
         if not rows:
-            raise missing(f"There is no event {event_id} in the city's log. What was refused is under /api/rejected.")
+            raise NotFound(f"There is no event {event_id} in the city's log. What was refused is under /api/rejected.")
         return _answer(rows, more=False)
 
     def _answer(rows: Iterable[Entry | Row[Any]], *, more: bool) -> Deliveries:

@@ -23,19 +23,13 @@ from schemas.personal import personal_fields
 from schemas.registry import registry
 from services.casebook.answers import Answer, Problem
 from services.casebook.entrance import caller_in
+from services.casebook.problems import MISSING, NotForCaller, NotFound
 from services.casebook.questions import Questions
 
 log = get_logger("entitled")
 
-Missing = Callable[[str], Exception]
-"""Makes the error for what is not there."""
-
 ReadLog = Callable[[Iterable[tuple[int, int]]], Awaitable[Mapping[tuple[int, int], Record]]]
 """Gives the records of city-events at these places (partition, offset)."""
-
-
-class NotEntitled(Exception):
-    """Personal fields that this caller may not read, in words."""
 
 
 class EntitledEvent(Answer):
@@ -70,29 +64,27 @@ def add_entitled(
     questions: Questions,
     city: City,
     read_log: ReadLog | None,
-    missing: Missing,
-    responses: dict[int | str, dict[str, Any]],
 ) -> None:
     """Add the address."""
 
-    @app.get("/api/entitled/{event_id:path}", tags=["entitled"], responses={**responses, **_NOT_ENTITLED})
+    @app.get("/api/entitled/{event_id:path}", tags=["entitled"], responses={**MISSING, **_NOT_ENTITLED})
     async def show_entitled(
         request: Request, event_id: Annotated[str, Path(max_length=128, description="The event's id.")]
     ) -> EntitledEvents:
         """The event of that id with the personal fields that the caller's agency may read."""
         caller = caller_in(request)
         if caller.agency is None or read_log is None:
-            raise NotEntitled(
+            raise NotForCaller(
                 "Personal fields are shown to whoever is signed in for an agency, as far as the city entitles it."
             )
         places = {(row.log_partition, row.log_offset) for row in await run_in_threadpool(questions.events, event_id)}
         events = [Event.from_record(each.headers, each.value) for each in (await read_log(places)).values()]
         if not events:
-            raise missing(f"There is no event {event_id} in the city's log.")
+            raise NotFound(f"There is no event {event_id} in the city's log.")
         heard = [event for event in events if _concerns(city, caller.agency, event)]
         if not heard:
             log.warning("personal_fields_refused", subject=caller.subject, agency=caller.agency, event_id=event_id)
-            raise NotEntitled(
+            raise NotForCaller(
                 f"The event {event_id} was not told to {caller.agency}: its personal fields are not for it."
             )
         found = [_shown(city, caller.agency, event) for event in heard]

@@ -9,6 +9,7 @@ from schemas.types.cases import CaseReplayed
 from services.casebook.acts import KINDS
 from services.casebook.answers import EntryAnswer, RejectionAnswer
 from services.casebook.filters import RejectionFilters
+from services.casebook.problems import NotForCaller
 
 Refusal = TypeVar("Refusal", bound=RejectionAnswer)
 
@@ -16,20 +17,16 @@ _NAMING = frozenset({*KINDS, CaseReplayed.registered.name})
 """Types whose events name an operator."""
 
 
-class OfAnother(Exception):
-    """Refused events of another agency, in words."""
-
-
 def own(filters: RejectionFilters, caller: Caller) -> RejectionFilters:
     """The question, for the caller's own agency where they see no other's.
 
     Raises:
-        OfAnother: another agency's are asked for.
+        NotForCaller: another agency's are asked for.
     """
     if caller.own_agency is None:
         return filters
     if filters.agency not in (None, caller.own_agency):
-        raise OfAnother(f"You are signed in for {caller.own_agency}: what {filters.agency} sent is not for you.")
+        raise NotForCaller(f"You are signed in for {caller.own_agency}: what {filters.agency} sent is not for you.")
     return filters.model_copy(update={"agency": caller.own_agency})
 
 

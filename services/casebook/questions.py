@@ -104,6 +104,10 @@ class Questions:
         """Whether any case is of this service."""
         return self._any(exists().where(_case.service_code == service_code))
 
+    def has_refused(self, agency: str) -> bool:
+        """Whether anything was refused of this sender."""
+        return self._any(exists().where(_rejected.agency == agency))
+
     def _any(self, condition: Any) -> bool:
         with self._asking() as connection:
             return bool(connection.execute(select(condition)).scalar())

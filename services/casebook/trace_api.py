@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from fastapi import FastAPI, Path
 
 from bus.city import City
 from services.casebook.filters import utc_now
+from services.casebook.problems import MISSING, NotFound
 from services.casebook.shaping import Shaper
 from services.casebook.trace_answers import TraceAnswer, TraceLink, VanishedAnswer
 from services.casebook.trace_questions import PROPOSALS_MAX, TraceQuestions
 from services.casebook.tracing import money, stopped, story, vanished
-
-Missing = Callable[[str], Exception]
-"""Makes the error for what is not there."""
 
 
 def add_traces(
@@ -26,25 +24,23 @@ def add_traces(
     shaper: Shaper,
     city: City,
     clock: Callable[[], datetime],
-    missing: Missing,
-    responses: dict[int | str, dict[str, Any]],
 ) -> None:
     """Add the two addresses."""
 
-    @app.get("/api/trace/{ref:path}", tags=["traces"], responses=responses)
+    @app.get("/api/trace/{ref:path}", tags=["traces"], responses=MISSING)
     def trace(
         ref: Annotated[str, Path(max_length=200, description="A case id or its beginning, or a reference in a case.")],
     ) -> TraceAnswer:
         """A matter's whole way, from whatever is known of it: its case, a contract, a payment, an asset, an ocid."""
         found = questions.resolve(ref)
         if not found:
-            raise missing(
+            raise NotFound(
                 f"Nothing in the casebook is called {ref}: no case, contract, payment or asset. What has just happened "
                 "is here a moment later."
             )
         if len(found) > 1:
             shown = ", ".join(f"{row.id} ({row.title or row.kind})" for _, row in found[:5])
-            raise missing(f"{ref} leads to several cases: {shown}. Ask for one of them.")
+            raise NotFound(f"{ref} leads to several cases: {shown}. Ask for one of them.")
         ((found_by, row),) = found
         now = utc_now(clock())
         case = shaper.case(row, now)

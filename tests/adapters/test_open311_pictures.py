@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -67,3 +68,18 @@ async def test_without_a_key_no_picture_is_kept(open311: Open311, tmp_path: Path
     answer = await open311.client.post("requests.json", data=post(api_key="x"), files=files)
     assert answer.status_code == 403
     assert not [path for path in (tmp_path / "kept").rglob("*") if path.is_file()]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full, which refuses every byte")
+async def test_where_the_disk_is_full_while_a_picture_arrives_the_app_is_told_and_can_send_it_again(
+    open311: Open311, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"media": ("a.png", PNG, "image/png")}
+    with monkeypatch.context() as patch:
+        full = partial(open, "/dev/full", "r+b", buffering=0)
+        patch.setattr("starlette.formparsers.SpooledTemporaryFile", lambda **_: full())
+        answer = await open311.client.post("requests.json", data=post(), files=files)
+    assert answer.status_code == 507, answer.text
+    assert "the disk is full, nothing was stored" in answer.json()[0]["description"]
+    assert await open311.stored() == []
+    assert (await open311.client.post("requests.json", data=post(), files=files)).status_code == 200

@@ -142,6 +142,22 @@ def test_a_case_that_is_not_parked_is_not_replayed(casebook: Filled) -> None:
     assert "is not parked. `subak parked list` shows those that are." in str(result.exception)
 
 
+WITH_AN_AGENCY = [
+    ("case", "list"),
+    ("parked", "list"),
+    ("parked", "replay", "--reason", "mended"),
+    ("rejected", "list"),
+    ("rejected", "replay", "--reason", "mended"),
+]
+
+
+@pytest.mark.parametrize("command", WITH_AN_AGENCY)
+def test_an_agency_that_nobody_knows_is_told_with_the_nearest(casebook: Filled, command: tuple[str, ...]) -> None:
+    result = run(*command, "--agency", "publicworks")
+    assert isinstance(result.exception, Unprocessable), result.output
+    assert "denpasar has no agency 'publicworks'. Did you mean \"public-works\"?" in str(result.exception)
+
+
 COMMANDS = [("case", "list"), ("case", "show", "x"), ("rejected", "list"), ("parked", "list"), ("lag",), ("tail",)]
 
 

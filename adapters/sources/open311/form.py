@@ -8,6 +8,7 @@ in memory; else they are refused with a sentence: GeoReport v2 names a picture b
 from __future__ import annotations
 
 import asyncio
+import errno
 from collections.abc import AsyncGenerator, Iterator, Sequence
 
 from starlette.datastructures import FormData, UploadFile
@@ -17,6 +18,7 @@ from starlette.requests import ClientDisconnect, Request
 from adapters.attachments.config import AttachmentsConfig
 from adapters.sources.open311.answers import Failed
 from adapters.sources.open311.config import Open311Config
+from bus.database import DiskFull
 
 FIELDS_MAX = 200
 FILES_MAX = 3
@@ -147,6 +149,10 @@ class FormReader:
             raise Failed(408, problem, headers={"Connection": "close"}) from None
         except ClientDisconnect:
             raise Failed(400, "the post did not arrive whole. Send it again.") from None
+        except OSError as error:
+            if error.errno == errno.ENOSPC:  # a picture gathers on the disk while it arrives
+                raise DiskFull("the disk is full, nothing was stored") from error
+            raise
         except MultiPartException as error:
             if size > most:
                 raise too_large from None
