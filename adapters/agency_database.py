@@ -20,6 +20,7 @@ from urllib.parse import quote
 from sqlalchemy import URL, Connection, Engine, QueuePool, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
+from adapters.postgresql_moments import read_all_moments
 from schemas.failures import Misconfigured, Retryable
 
 T = TypeVar("T")
@@ -172,7 +173,8 @@ class AgencyDatabase:
             arguments: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS_MAX}
             if self.kind == "postgresql":
                 arguments |= {
-                    "options": f"-c statement_timeout={STATEMENT_SECONDS_MAX}s -c lock_timeout={BUSY_SECONDS_MAX}s",
+                    "options": f"-c statement_timeout={STATEMENT_SECONDS_MAX}s -c lock_timeout={BUSY_SECONDS_MAX}s "
+                    "-c datestyle=ISO -c intervalstyle=postgres",  # whatever the agency's own programs like to read
                     "keepalives_idle": 30,
                     "keepalives_interval": 10,
                     "keepalives_count": 3,
@@ -187,7 +189,7 @@ class AgencyDatabase:
                     f"SESSION innodb_lock_wait_timeout = {BUSY_SECONDS_MAX}",
                 }
             # Committed rows and no more: a snapshot kept for longer would show old ones, and lock gaps between keys.
-            return create_engine(
+            engine = create_engine(
                 self.url,
                 pool_size=1,
                 max_overflow=0,
@@ -195,6 +197,9 @@ class AgencyDatabase:
                 isolation_level="READ COMMITTED",
                 hide_parameters=True,
             )
+            if self.kind == "postgresql":
+                event.listen(engine, "connect", read_all_moments)
+            return engine
         except ModuleNotFoundError as error:
             extra = "postgresql" if self.kind == "postgresql" else "mysql"
             raise Misconfigured(

@@ -3,7 +3,7 @@
 The events are those of whole repairs, as agencies send them over three days. Each stands where it would after its
 journey: in its sender's outbox and out topic, in the city's log, and in the in topic and the inbox of each agency that
 hears of it. Then the reconciler counts all of it, with every adapter's answer over HTTP, and once more with one event
-taken out of an inbox, which it must find and name: that reads all of Kafka a second time.
+taken out of an inbox, which it must find and name: that reads the topic of the agency that lacks it a second time.
 """
 
 from __future__ import annotations

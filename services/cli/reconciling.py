@@ -1,63 +1,37 @@
 """Counts a bus for `subak reconcile`: topics from Kafka, outboxes and inboxes from the adapters.
 
 A first pass makes tallies, which say whether anything is missing. Only where one differs does a second pass read again,
-and names the events: what is merely on its way, behind the position of the process that must take it, is none.
+of the topics and days that it is about alone, and names the events: what is merely on its way, behind the position of
+the process that must take it, is none.
 """
 
 from __future__ import annotations
 
-import base64
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any
-
-import msgspec
+from typing import Any, NamedTuple
 
 from bus.city import City
-from bus.hearing import heard_by
-from bus.kafka import KafkaSettings, TopicReader, group_positions
-from bus.reconciliation import Book, Days, Discrepancy, Tally, differences, fingerprint, header_texts
+from bus.kafka import KafkaSettings, group_positions
+from bus.reconciliation import UNDATED, Book, Discrepancy, Tally, differences, fingerprint
 from bus.records import Record
-from bus.topics import EVENTS, REJECTED, agency_of_out, in_topic, out_topic
-from schemas.envelope import Event
-from schemas.failures import Unprocessable
+from bus.topics import EVENTS
 from services.cli.ledgers import AdapterLedgers
-
-BEFORE = timedelta(hours=1)
-"""Kafka's clock and the agencies' may differ by so much: reading begins so long before the first day."""
+from services.cli.sightings import Place, Sightings
 
 IDS_NAMED_MAX = 20
 """Ids told of one discrepancy; the rest is counted."""
 
 
-class _Header(msgspec.Struct):
-    name: str
-    value_base64: str | None = None
+class Sighting(NamedTuple):
+    """One record that counts, and where it stands."""
 
-
-class _Original(msgspec.Struct):
-    headers: list[_Header] = []
-
-
-class _Reason(msgspec.Struct):
-    code: str
-
-
-class _Notice(msgspec.Struct):
-    agency: str
+    id: str
+    mark: int
     topic: str
     partition: int
     offset: int
-    event_id: str | None = None
-    reasons: list[_Reason] = []
-    original: _Original | None = None
-
-
-_read_notice = msgspec.json.Decoder(_Notice).decode
-
-See = Callable[[tuple[str, ...], str, int, Record], None]
-"""Called with the place of a sighting (kind, then agency and day), the event's id, its fingerprint, and the record."""
 
 
 @dataclass
@@ -96,11 +70,7 @@ class Reconciler:
         self._ledgers = AdapterLedgers(adapters, sorted(city.agencies), until=until, zone=city.zone)
         self._since = since
         self._zone = city.zone
-        self._days = Days(city.zone, until)
-        self._gateway = city.source_of("gateway")
-        self._topics = [EVENTS, REJECTED]
-        for agency in sorted(city.agencies):
-            self._topics += [out_topic(agency), in_topic(agency)]
+        self._sightings = Sightings(city, kafka, since=since, until=until)
 
     async def count(self) -> Counted:
         """All of it.
@@ -109,18 +79,18 @@ class Reconciler:
             BrokerUnavailable, Misconfigured: Kafka cannot be read.
         """
         book, events = Book(), 0
-        seen: dict[tuple[str, ...], Tally] = {}
+        seen: dict[Place, Tally] = {}
 
-        def tally(place: tuple[str, ...], id: str, mark: int, record: Record) -> None:
+        def tally(place: Place, id: str, mark: int, record: Record) -> None:
             found = seen.get(place)
             if found is None:
                 found = seen[place] = Tally()
             found.add(mark)
 
         unasked, ledgers = await self._ledgers.all()
-        async for record in self._records():
+        async for record in self._sightings.records():
             events += 1
-            self._sight(record, tally, book)
+            self._sightings.sight(record, tally, book)
         self._enter(book, seen, ledgers)
         discrepancies: list[Discrepancy] = []
         on_the_way = 0
@@ -128,83 +98,9 @@ class Reconciler:
             discrepancies, on_the_way = await self._name(differing)
         return Counted(book, discrepancies, on_the_way, unasked, events)
 
-    # -- what Kafka holds
-
-    async def _records(self) -> AsyncIterator[Record]:
-        reader = TopicReader(self._kafka, name="reconcile")
-        await reader.start({(topic, number): 0 for topic in self._topics for number in range(self._kafka.partitions)})
-        try:
-            start = datetime.combine(self._since, datetime.min.time(), self._zone) - BEFORE
-            await reader.seek(await reader.offsets_at(int(start.timestamp() * 1000)))
-            async for records in reader.to_end():
-                for record in records:
-                    yield record
-        finally:
-            await reader.stop()
-
-    def _sight(self, record: Record, see: See, book: Book) -> None:
-        texts = header_texts(record.headers)
-        if record.topic == REJECTED:
-            self._sight_notice(record, texts, see, book)
-            return
-        day = self._days.of(texts.get("ce_recordedtime") or texts.get("ce_time"))
-        if not self._wanted(day):
-            return
-        assert day is not None
-        source = texts.get("ce_source", "")
-        id = texts.get("ce_id") or f"{record.topic}/{record.partition}/{record.offset}"
-        mark = fingerprint(source, id)
-        if record.topic == EVENTS:
-            sender = self._city.agency_of(source)
-            if sender is not None:
-                see(("accepted", sender, day), id, mark, record)
-            for agency in self._due_to(record):
-                see(("due", agency, sender or source, day), id, mark, record)
-        elif record.topic.endswith("-out"):
-            see(("out", agency_of_out(record.topic), day), id, mark, record)
-        else:
-            agency = record.topic.removeprefix("agency-").removesuffix("-in")
-            see(("routed", agency, self._city.agency_of(source) or source, day), id, mark, record)
-
-    def _due_to(self, record: Record) -> tuple[str, ...]:
-        """Who must hear of a record of the log; nobody of what is no event."""
-        try:
-            return heard_by(self._city, Event.from_record(record.headers, record.value)).agencies
-        except Unprocessable:
-            return ()
-
-    def _sight_notice(self, record: Record, texts: Mapping[str, str], see: See, book: Book) -> None:
-        """A refusal: it answers what was refused, and its sender must hear of it."""
-        notice = _read_notice(record.value or b"{}")
-        source = texts.get("ce_source", "")
-        if notice.agency not in self._city.agencies:
-            return
-        day = self._days.of(texts.get("ce_time"))
-        if day is not None and self._wanted(day):
-            see(("due", notice.agency, source, day), texts["ce_id"], fingerprint(source, texts["ce_id"]), record)
-        original = header_texts(
-            (one.name, base64.b64decode(one.value_base64) if one.value_base64 is not None else None)
-            for one in (notice.original.headers if notice.original is not None else ())
-        )
-        day = self._days.of(original.get("ce_recordedtime") or original.get("ce_time"))
-        if day is None or not self._wanted(day):
-            return
-        sent = book.of(notice.agency, day)
-        sent.reasons.update({reason.code for reason in notice.reasons})
-        if source == self._gateway:
-            id = original.get("ce_id") or f"{notice.topic}/{notice.partition}/{notice.offset}"
-            see(("refused", notice.agency, day), id, fingerprint(original.get("ce_source", ""), id), record)
-        else:
-            sent.refused_by_case += 1
-
-    def _wanted(self, day: str | None) -> bool:
-        return day is not None and (day >= self._since.isoformat())  # "undated" is later than any date
-
     # -- what follows
 
-    def _enter(
-        self, book: Book, seen: Mapping[tuple[str, ...], Tally], ledgers: Mapping[str, Mapping[str, Any]]
-    ) -> None:
+    def _enter(self, book: Book, seen: Mapping[Place, Tally], ledgers: Mapping[str, Mapping[str, Any]]) -> None:
         for (kind, agency, *rest), tally in seen.items():
             if kind in ("due", "routed"):
                 setattr(book.to(agency, rest[0], rest[1]), kind, tally)
@@ -217,7 +113,7 @@ class Reconciler:
     def _enter_outbox(self, book: Book, agency: str, ledger: Mapping[str, Any]) -> None:
         kept_from = datetime.fromisoformat(ledger["outbox_complete_since"]).astimezone(self._zone).date().isoformat()
         for row in ledger["outbox"]:
-            if self._wanted(row["day"]):
+            if self._sightings.wanted(row["day"]):
                 book.of(agency, row["day"]).waiting = row["waiting"]
                 book.of(agency, row["day"]).outbox = Tally.read(row["count"], row["digest"])
         for (whose, day), sent in book.sent.items():
@@ -227,7 +123,7 @@ class Reconciler:
     def _enter_inbox(self, book: Book, agency: str, ledger: Mapping[str, Any]) -> None:
         forgotten = set(ledger["inbox_forgotten_days"])
         for row in ledger["inbox"]:
-            if self._wanted(row["day"]):
+            if self._sightings.wanted(row["day"]):
                 told = book.to(agency, row["sender"], row["day"])
                 told.received = Tally.read(row["count"], row["digest"])
                 told.applied, told.waiting, told.parked = row["delivered"], row["waiting"], row["parked"]
@@ -235,9 +131,9 @@ class Reconciler:
             if whose == agency:
                 told.received = (told.received or Tally()) if day not in forgotten else None
 
-    def _differing(self, book: Book) -> set[tuple[str, ...]]:
+    def _differing(self, book: Book) -> set[Place]:
         """The steps that do not agree: (kind of discrepancy, agency, sender, day)."""
-        found: set[tuple[str, ...]] = set()
+        found: set[Place] = set()
         for (agency, day), sent in book.sent.items():
             if not sent.relayed:
                 found.add(("not_relayed", agency, agency, day))
@@ -250,19 +146,18 @@ class Reconciler:
                 found.add(("not_received", agency, sender, day))
         return found
 
-    async def _name(self, differing: set[tuple[str, ...]]) -> tuple[list[Discrepancy], int]:
+    async def _name(self, differing: set[Place]) -> tuple[list[Discrepancy], int]:
         """The events behind each difference; what a process has not come to yet is only counted."""
         positions = await group_positions(self._kafka)
         ledgers = (await self._ledgers.all())[1]
-        needed = set().union(*(_places(*one) for one in differing))
-        sightings: dict[tuple[str, ...], list[tuple[str, int, Record]]] = {place: [] for place in needed}
+        sightings: dict[Place, list[Sighting]] = {place: [] for one in differing for place in _places(*one)}
 
-        def keep(place: tuple[str, ...], id: str, mark: int, record: Record) -> None:
+        def keep(place: Place, id: str, mark: int, record: Record) -> None:
             if place in sightings:
-                sightings[place].append((id, mark, record))
+                sightings[place].append(Sighting(id, mark, record.topic, record.partition, record.offset))
 
-        async for record in self._records():
-            self._sight(record, keep, Book())
+        async for record in self._sightings.records(sightings, self._first_day(differing)):
+            self._sightings.sight(record, keep, Book())
         found: list[Discrepancy] = []
         on_the_way = 0
         for kind, agency, sender, day in sorted(differing):
@@ -280,23 +175,30 @@ class Reconciler:
             found += [Discrepancy(name, agency, sender, day, tuple(ids)) for name, ids in groups.items() if ids]
         return found, on_the_way
 
+    def _first_day(self, differing: Iterable[Place]) -> date:
+        """Where the second pass begins: a day before the first difference, since an agency's clock may be ahead."""
+        days = [day for *_, day in differing]
+        if UNDATED in days:
+            return self._since
+        return max(self._since, date.fromisoformat(min(days)) - timedelta(days=1))
+
     async def _sides(
         self,
         kind: str,
         agency: str,
         sender: str,
         day: str,
-        sightings: Mapping[tuple[str, ...], list[tuple[str, int, Record]]],
+        sightings: Mapping[Place, list[Sighting]],
         positions: Mapping[str, Mapping[tuple[str, int], int]],
         ledgers: Mapping[str, Mapping[str, Any]],
     ) -> tuple[list[tuple[str, int]], list[tuple[str, int]], Callable[[str], bool]]:
         """What must be there, what is there, and whether the process between them has come to an event yet."""
 
-        def marks(*places: tuple[str, ...]) -> list[tuple[str, int]]:
-            return [(id, mark) for place in places for id, mark, _ in sightings[place]]
+        def marks(*places: Place) -> list[tuple[str, int]]:
+            return [(one.id, one.mark) for place in places for one in sightings[place]]
 
-        def beyond(place: tuple[str, ...], position: Callable[[Record], int]) -> set[str]:
-            return {id for id, _, record in sightings[place] if record.offset >= position(record)}
+        def beyond(place: Place, position: Callable[[Sighting], int]) -> set[str]:
+            return {one.id for one in sightings[place] if one.offset >= position(one)}
 
         if kind == "not_relayed":
             entries = await self._ledgers.entries(agency, "outbox", day, "")
@@ -305,28 +207,28 @@ class Reconciler:
             return must, marks(("out", agency, day)), lambda id: id not in waiting
         if kind == "not_answered":
             gateway = positions.get("gateway", {})
-            late = beyond(("out", agency, day), lambda record: gateway.get((record.topic, record.partition), 0))
+            late = beyond(("out", agency, day), lambda one: gateway.get((one.topic, one.partition), 0))
             answers = marks(("accepted", agency, day), ("refused", agency, day))
             return marks(("out", agency, day)), answers, lambda id: id not in late
         due, routed = ("due", agency, sender, day), ("routed", agency, sender, day)
         if kind == "not_routed":
             router = positions.get("router", {})
             late = {
-                id
-                for id, _, record in sightings[due]
-                if record.topic == EVENTS and record.offset >= router.get((EVENTS, record.partition), 0)
+                one.id
+                for one in sightings[due]
+                if one.topic == EVENTS and one.offset >= router.get((EVENTS, one.partition), 0)
             }
             return marks(due), marks(routed), lambda id: id not in late
         taken = ledgers.get(agency, {}).get("inbox_positions", {})
-        late = beyond(routed, lambda record: int(taken.get(str(record.partition), 0)))
+        late = beyond(routed, lambda one: int(taken.get(str(one.partition), 0)))
         entries = await self._ledgers.entries(agency, "inbox", day, sender) if agency in ledgers else []
         there = [(entry["id"], fingerprint(entry["source"], entry["id"])) for entry in entries]
         return marks(routed), there, lambda id: id not in late
 
 
-def _places(kind: str, agency: str, sender: str, day: str) -> Iterable[tuple[str, ...]]:
+def _places(kind: str, agency: str, sender: str, day: str) -> set[Place]:
     """The sightings that a difference of this kind is about."""
-    places: dict[str, set[tuple[str, ...]]] = {
+    places: dict[str, set[Place]] = {
         "not_relayed": {("out", agency, day)},
         "not_answered": {("out", agency, day), ("accepted", agency, day), ("refused", agency, day)},
         "not_routed": {("due", agency, sender, day), ("routed", agency, sender, day)},

@@ -29,17 +29,15 @@ from adapters.sources.sql.pages import (
     as_change,
     cursor_of,
     highest,
+    is_place,
     read_keyless,
     read_page,
     read_position,
     write_position,
 )
 from adapters.sources.sql.taking import Taking
-from bus.backoff import Backoff
-from bus.logs import get_logger
-from schemas.failures import Misconfigured, Retryable
-
-log = get_logger("sql_source")
+from adapters.sources.sql.trying import Trying
+from schemas.failures import Retryable
 
 
 class CursorSource:
@@ -55,9 +53,7 @@ class CursorSource:
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.problem: str | None = None
-        """Why nothing is read just now; None when all is well."""
-        self._name = name
+        self._trying = Trying(name)
         self._config = config
         self._database = database
         self._taking = taking
@@ -65,6 +61,11 @@ class CursorSource:
         self._clock = clock
         self._settling: dict[str, tuple[str, float]] = {}
         """By table: the highest value of a pass, and when that pass ended."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing is read just now; None when all is well."""
+        return self._trying.problem
 
     def mount(self) -> tuple[str, ASGIApp] | None:
         """It is not called: it looks."""
@@ -82,26 +83,10 @@ class CursorSource:
 
     async def run(self) -> None:
         """Read for ever; wait out what is away."""
-        backoff = Backoff(0.2, 30.0)
         try:
             while True:
-                try:
-                    await self.read_once()
-                except Misconfigured:
-                    raise
-                except Retryable as error:
-                    self.problem = str(error)
-                    log.warning("sql_source_waited", source=self._name, error=str(error), failures=backoff.failures)
-                    await asyncio.sleep(backoff.next_seconds())
-                    continue
-                except Exception as error:  # a defect: it may stop no other source and no other agency
-                    self.problem = f"the adapter itself failed: {type(error).__name__}"
-                    log.exception("sql_source_failed", source=self._name, failures=backoff.failures)
-                    await asyncio.sleep(backoff.next_seconds())
-                    continue
-                backoff.reset()
-                self.problem = None
-                await asyncio.sleep(self._config.poll_seconds)
+                if await self._trying.once(self.read_once) is not None:
+                    await asyncio.sleep(self._config.poll_seconds)
         finally:
             self._database.close()
 
@@ -131,21 +116,23 @@ class CursorSource:
             table, await self._database.run(partial(read_keyless, config=table, since=since, rows_max=self._rows_max))
         )
         last: Row | None = None
+        top: object = None
         while rows := await self._page(table, since, last):
             told += await self._tell(table, rows)
             last = rows[-1]
+            top = next((place for row in reversed(rows) if is_place(place := cursor_of(table, row))), top)
             if len(rows) < self._rows_max:
                 break
-        if last is not None:
-            await self._settle(table, position, write_position(cursor_of(table, last)), began)
+        if top is not None:
+            await self._settle(table, position, write_position(top), began)
         return told
 
     async def _begin(self, table: TableConfig) -> str:
         """The first position. Where old rows are no news, those at the highest value are noted as seen."""
         position = BEGINNING
-        top = await self._database.run(partial(highest, config=table))
-        if self._config.begin == "now" and top is not None:
-            position = write_position(top)
+        if self._config.begin == "now":
+            top = await self._database.run(partial(highest, config=table))
+            position = write_position(top) if top is not None else BEGINNING
             last: Row | None = None
             while rows := await self._page(table, top, last):
                 await self._note(table, rows)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection, delete, func, select
 
 from adapters.sources.sql.changes import Change
+from adapters.sources.sql.pages import NOWHERE
 from bus import metrics
 from bus.agency_tables import source_positions, source_refused, source_seen
 from bus.database import Database
@@ -126,7 +127,10 @@ class Memory:
             await self._database.run(lambda connection: insert_new(connection, source_seen, found))
 
     async def settle(self, table: str, position: str, before: float) -> None:
-        """Move the position. What was seen up to `before` lies at or below it: the latter is forgotten."""
+        """Move the position. What was seen up to `before` lies at or below it: the latter is forgotten.
+
+        A row that lies nowhere stays known: every pass reads it again.
+        """
         row = {"agency": self._agency, "source": self._source, "table": table, "position": position}
 
         def unit(connection: Connection) -> None:
@@ -137,7 +141,7 @@ class Memory:
                     source_seen.c.source == self._source,
                     source_seen.c.table == table,
                     source_seen.c.seen_at <= before,
-                    source_seen.c.position != position,
+                    source_seen.c.position.not_in((position, NOWHERE)),
                 )
             )
 

@@ -10,8 +10,23 @@ from hashlib import blake2b
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnClause, ColumnElement, Connection, TableClause, and_, column, func, or_, select, table
+from sqlalchemy import (
+    ColumnClause,
+    ColumnElement,
+    Connection,
+    TableClause,
+    and_,
+    column,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    table,
+)
+from sqlalchemy.types import NullType
 
+from adapters.postgresql_moments import BeyondPython
 from adapters.sources.sql.changes import Change
 from adapters.sources.sql.config import TableConfig
 from schemas.failures import Misconfigured
@@ -33,7 +48,7 @@ def read_page(connection: Connection, config: TableConfig, since: Any, after: Ro
     if since is not None:
         conditions.append(cursor >= since)
     if after is not None:
-        values = [after[config.columns.index(name)] for name in names]
+        values = [_bound(after[config.columns.index(name)]) for name in names]
         conditions += [cursor >= values[0], _beyond(order, values)]
     return _read(connection, config, conditions, order, rows_max)
 
@@ -59,8 +74,17 @@ def read_by_key(connection: Connection, config: TableConfig, key: Mapping[str, A
 
 
 def highest(connection: Connection, config: TableConfig) -> Any:
-    """The highest value of the cursor; None where there is none."""
-    return connection.scalar(select(func.max(_table(config).c[str(config.cursor)])))
+    """The highest value of the cursor that can be a place; None where there is none."""
+    cursor = _table(config).c[str(config.cursor)]
+    found = connection.scalar(select(func.max(cursor)))
+    if is_place(found):
+        return found
+    return connection.scalar(select(func.max(cursor)).where(cursor < literal_column("'9999-12-31'")))
+
+
+def is_place(value: object) -> bool:
+    """Whether reading can go on from this value of the cursor. Behind `infinity` nothing would ever come."""
+    return not isinstance(value, BeyondPython)
 
 
 def as_change(config: TableConfig, row: Row) -> Change:
@@ -86,6 +110,8 @@ def write_position(value: Any) -> str:
     Raises:
         Misconfigured: a column of this type cannot be a cursor.
     """
+    if not is_place(value):
+        return NOWHERE
     for kind, known in _TYPES.items():
         if type(value) is known:
             return msgspec.json.encode([kind, str(value) if kind != "time" else value.isoformat()]).decode()
@@ -106,6 +132,9 @@ def read_position(text: str) -> Any:
 
 BEGINNING = '["none",""]'
 
+NOWHERE = '["beyond",""]'
+"""Of a row whose cursor is no place: above every position, so it is read in each pass, and known for ever."""
+
 _TYPES: dict[str, Any] = {
     "int": int,
     "float": float,
@@ -116,6 +145,11 @@ _TYPES: dict[str, Any] = {
 }
 
 _encoder = msgspec.json.Encoder(decimal_format="number", enc_hook=str)
+
+
+def _bound(value: Any) -> Any:
+    """As PostgreSQL takes it for a moment: a text that has no type yet."""
+    return value if is_place(value) else literal(value, NullType())
 
 
 def _beyond(order: Sequence[ColumnElement[Any]], values: Sequence[Any]) -> ColumnElement[bool]:

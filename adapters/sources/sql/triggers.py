@@ -26,11 +26,8 @@ from adapters.sources.sql.config import SqlSourceConfig
 from adapters.sources.sql.ddl import channel
 from adapters.sources.sql.listening import Listener
 from adapters.sources.sql.taking import Shaped, Taking
-from bus.backoff import Backoff
-from bus.logs import get_logger
-from schemas.failures import Misconfigured, Retryable
-
-log = get_logger("sql_source")
+from adapters.sources.sql.trying import Trying
+from schemas.failures import Retryable
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +43,7 @@ class TriggerSource:
     """One table of changes."""
 
     def __init__(self, name: str, config: SqlSourceConfig, database: AgencyDatabase, taking: Taking) -> None:
-        self.problem: str | None = None
-        """Why nothing is read just now; None when all is well."""
-        self._name = name
+        self._trying = Trying(name)
         self._config = config
         self._database = database
         self._taking = taking
@@ -60,6 +55,11 @@ class TriggerSource:
         """The batch before, on its way out of the table of changes."""
         self._held: frozenset[int] = frozenset()
         """The numbers of its rows."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why nothing is read just now; None when all is well."""
+        return self._trying.problem
 
     def mount(self) -> tuple[str, ASGIApp] | None:
         """It is not called: it looks."""
@@ -77,7 +77,6 @@ class TriggerSource:
 
     async def run(self) -> None:
         """Read for ever; wait out what is away."""
-        backoff = Backoff(0.2, 30.0)
         listener: Listener | None = None
         if self._database.kind == "postgresql":
             listener = Listener(self._database.url, channel(self._config.changes), self._woken.set)
@@ -85,23 +84,7 @@ class TriggerSource:
         try:
             while True:
                 self._woken.clear()
-                try:
-                    handled = await self.read_once()
-                except Misconfigured:
-                    raise
-                except Retryable as error:
-                    self.problem = str(error)
-                    log.warning("sql_source_waited", source=self._name, error=str(error), failures=backoff.failures)
-                    await asyncio.sleep(backoff.next_seconds())
-                    continue
-                except Exception as error:  # a defect: it may stop no other source and no other agency
-                    self.problem = f"the adapter itself failed: {type(error).__name__}"
-                    log.exception("sql_source_failed", source=self._name, failures=backoff.failures)
-                    await asyncio.sleep(backoff.next_seconds())
-                    continue
-                backoff.reset()
-                self.problem = None
-                if not handled:
+                if await self._trying.once(self.read_once) == 0:
                     await self._rest()
         finally:
             self._let_go()

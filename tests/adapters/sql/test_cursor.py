@@ -217,3 +217,54 @@ async def test_a_defect_of_the_adapter_ends_no_source(
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
     assert source.problem is None or "RecursionError" in source.problem
+
+
+@pytest.fixture
+def in_moments(agency: AgencySql) -> AgencySql:
+    """PostgreSQL has moments for which Python has no value; complaints that grow by a moment, and end at one."""
+    agency.do(
+        "ALTER TABLE aduan ALTER diubah TYPE timestamptz USING timestamptz '2026-11-24T08:00Z'",
+        "ALTER TABLE aduan ADD berlaku date",
+        "ALTER DATABASE " + agency.url.rpartition("/")[2].partition("?")[0] + " SET datestyle = 'German, DMY'",
+    )
+    return agency
+
+
+@pytest.mark.parametrize("agency", ["postgresql"], indirect=True)
+async def test_a_moment_that_python_has_no_value_for_costs_its_own_field(
+    adapter: SmallAdapter, in_moments: AgencySql
+) -> None:
+    table = {"columns": ("nomor", "layanan", "desa", "keluhan", "catatan", "diubah", "berlaku")}
+    for number, berlaku in enumerate(("2026-12-01", "infinity", "20226-12-01", "0044-03-15 BC"), start=1):
+        insert = (
+            "INSERT INTO aduan VALUES (:n, 'drain', '51.71.01.1005', 'Saluran', NULL, '2026-11-24T08:00Z', 'x', :b)"
+        )
+        in_moments.do(insert.replace(":b", f"'{berlaku}'"), n=number)
+    source = source_of(in_moments, adapter, table=table)
+    assert await source.read_once() == 4
+    assert await refused(adapter) == []
+    assert len(await stored(adapter)) == 4
+
+
+@pytest.mark.parametrize("agency", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("begin", ["beginning", "now"])
+async def test_behind_a_row_that_is_endless_the_others_still_come_and_it_comes_once(
+    adapter: SmallAdapter, in_moments: AgencySql, begin: str
+) -> None:
+    def complain(number: int, moment: str) -> None:
+        insert = "INSERT INTO aduan VALUES (:n, 'drain', '51.71.01.1005', 'Saluran', NULL, 'M', 'x', NULL)"
+        in_moments.do(insert.replace("'M'", f"'{moment}'"), n=number)
+
+    clock = Clock()
+    for number, moment in enumerate(("-infinity", "2026-11-24T08:00Z", "20226-11-24", "infinity"), start=1):
+        complain(number, moment)
+    source = source_of(in_moments, adapter, clock, begin=begin, batch_rows_max=2)
+    told = 4 if begin == "beginning" else 0
+    assert await source.read_once() == told
+    for number in range(5, 9):
+        clock.now += 11
+        complain(number, f"2026-11-24T08:0{number}Z")
+        assert await source.read_once() == 1
+        assert await source.read_once() == 0
+    assert len(await stored(adapter)) == told + 4
+    assert read_position(await source._memory.position("aduan")) < datetime.fromisoformat("2026-11-24T08:09Z")
