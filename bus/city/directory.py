@@ -84,6 +84,10 @@ class City(Strict):
         """
         return self.lookups.candidates(service_code, area)
 
+    def service(self, service_code: str) -> Service:
+        """The service; the general one in the place of one that the city does not have, or no longer has."""
+        return self.services.get(service_code) or self.services[self.general_service]
+
     def inspector_of(self, area: str | None) -> str:
         """The agency that inspects finished work there: of the lowest level that holds the area and may inspect.
 

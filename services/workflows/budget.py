@@ -69,7 +69,7 @@ class BudgetCase(CaseState, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     agency: str
     """Whose line it is."""
     keeper: str
-    """The agency that keeps the city's budget lines."""
+    """The agency that kept the city's budget lines when this one began."""
     currency: str
     ceiling: str
     appropriation: str = "0"
@@ -227,9 +227,9 @@ def not_closed(case: BudgetCase, data: TimerFired, step: Step) -> BudgetCase:
     reminders = min(case.reminders + 1, REMINDERS_MAX)
     holding = len({allocation.proposal for allocation in case.allocations})
     reason = f"The year of the budget line {case.budget_line} is over; {holding} proposals hold money of it."
-    above = _keepers(case, step)[-1]
-    escalated = CaseEscalated(from_agency=case.keeper, to_agency=above, reason=reason, step=reminders)
-    step.emit(escalated, to=above, parties=(case.keeper,))
+    keepers = _keepers(case, step)
+    escalated = CaseEscalated(from_agency=keepers[0], to_agency=keepers[-1], reason=reason, step=reminders)
+    step.emit(escalated, to=keepers[-1], parties=keepers[:1])
     return change(case, reminders=reminders)
 
 
@@ -237,9 +237,10 @@ _EXECUTOR_SAYS = (ContractingTender.registered.name, ContractingContract.registe
 
 
 def _keepers(case: BudgetCase, step: Step) -> tuple[str, ...]:
-    """Who keeps the line, and who stands above: what is overdue there comes to them."""
-    above = step.city.parent_of(case.keeper)
-    return (case.keeper,) if above is None else (case.keeper, above)
+    """Who keeps the city's lines now, and who stands above: what is overdue there comes to them."""
+    keeper = step.city.proposals.finance if step.city.proposals is not None else case.keeper
+    above = step.city.parent_of(keeper)
+    return (keeper,) if above is None else (keeper, above)
 
 
 def _own(case: BudgetCase, money: Money, step: Step, field: str = "data.amount") -> Decimal:

@@ -225,14 +225,23 @@ class Workflow:
 
         Raises:
             Refused: the case cannot take this event now, in words for its sender.
-            DefectInWorkflow: the handler led to a state that its transition does not name.
+            DefectInWorkflow: the handler led to a state that its transition does not name, or it refused a timer: the
+                case must not lose its deadline in silence.
         """
         transition = self._table.get((trigger, case.state))
         if transition is None:
             if trigger.startswith("timer:"):
                 return None
             raise Refused([self._wrong_state(case, trigger)])
-        changed = transition.handler(case, data, step)
+        try:
+            changed = transition.handler(case, data, step)
+        except Refused as refused:
+            if not trigger.startswith("timer:"):
+                raise
+            told = " ".join(f"{reason.problem}. {reason.fix}" for reason in refused.reasons)
+            raise DefectInWorkflow(
+                f"{self.id}: {trigger} in {case.state} has no sender to refuse it to: {told}"
+            ) from refused
         if changed.state not in transition.to:
             raise DefectInWorkflow(
                 f"{self.id}: {trigger} in {case.state} led to {changed.state}, and declares {sorted(transition.to)}"

@@ -47,6 +47,8 @@ def withdrawn(case: PermitCase, data: PermitWithdrawn, step: Step) -> PermitCase
 
 
 def _over_permit(case: PermitCase, step: Step) -> tuple[str, ...]:
-    """Who may act on an issued permit: the office, and who stands above it."""
-    above = step.city.parent_of(case.office)
-    return (case.office,) if above is None else (case.office, above)
+    """Who may act on an issued permit: the office that issued it, the one that issues them now, and who is above."""
+    kind = step.city.permits.get(case.service_code)
+    office = kind.office if kind is not None else case.office
+    above = step.city.parent_of(office)
+    return tuple(dict.fromkeys((case.office, office) if above is None else (case.office, office, above)))

@@ -49,7 +49,7 @@ def not_approved(case: RepairCase, data: TimerFired, step: Step) -> RepairCase:
     if case.estimate is not None:
         step.emit(ApprovalExpired(amount=case.estimate.money, agency=case.holder), to=approver, parties=case.parties)
     above = above_of(approver, step, already=case.approvers)
-    step.start_timer("approve", step.city.services[case.service_code].approve_within)
+    step.start_timer("approve", step.city.service(case.service_code).approve_within)
     reason = "The approval was not decided in time."
     if above is None:
         return escalate(case, approver, step.city.default_agency, reason, step)

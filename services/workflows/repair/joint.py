@@ -41,7 +41,7 @@ NOT_ANSWERED = "The order was not answered in time."
 
 def start_work(case: RepairCase, step: Step) -> RepairCase:
     """Order the work: of the agency that holds the case, or of all that the catalogue names for it."""
-    service = step.city.services[case.service_code]
+    service = step.city.service(case.service_code)
     if not service.works:
         return order(case, case.holder, step)
     step.start_timer("resolve", service.resolve_within)
@@ -53,15 +53,15 @@ def start_work(case: RepairCase, step: Step) -> RepairCase:
 
 def _begin(case: RepairCase, number: int, step: Step) -> RepairCase:
     """Order all parts of a step."""
-    for agency in step.city.services[case.service_code].works[number]:
+    for agency in step.city.service(case.service_code).works[number]:
         case = change(case, parts=(*case.parts, Part(agency, number, ORDERED)))
         _issue(case, agency, number, step)
-    step.start_timer("accept", step.city.services[case.service_code].acknowledge_within)
+    step.start_timer("accept", step.city.service(case.service_code).acknowledge_within)
     return case
 
 
 def _issue(case: RepairCase, agency: str, number: int, step: Step) -> None:
-    works = step.city.services[case.service_code].works
+    works = step.city.service(case.service_code).works
     others = [", ".join(agencies) for agencies in works]
     told = f"Step {number + 1} of {len(works)} ({' → '.join(others)}). {case.description or ''}".strip()
     due = step.timers.get("resolve") or case.timers.get("resolve", 0)
@@ -100,7 +100,7 @@ def part_completed(case: RepairCase, data: WorkOrderCompleted, step: Step) -> Re
     case = change(case, cost=cost.with_(case.cost) if cost is not None else case.cost)
     if any(part.state != PART_DONE for part in case.parts):
         return case
-    works = step.city.services[case.service_code].works
+    works = step.city.service(case.service_code).works
     number = max(part.step for part in case.parts) + 1
     if number < len(works):
         return _begin(case, number, step)
@@ -115,14 +115,14 @@ def part_declined(case: RepairCase, data: WorkOrderDeclined, step: Step) -> Repa
     _moved(case, step, frm=(ORDERED, ACCEPTED), to=ORDERED)
     case = _given_up(case, step.sender, data.reason, step)
     if case.state != CLOSED:
-        step.start_timer("accept", step.city.services[case.service_code].acknowledge_within)
+        step.start_timer("accept", step.city.service(case.service_code).acknowledge_within)
     return case
 
 
 @repair.on_timer("accept", states=[JOINT_WORK], to=[JOINT_WORK, CLOSED])
 def parts_not_accepted(case: RepairCase, data: TimerFired, step: Step) -> RepairCase:
     """No answer to an order counts as a no."""
-    step.start_timer("accept", step.city.services[case.service_code].acknowledge_within)
+    step.start_timer("accept", step.city.service(case.service_code).acknowledge_within)
     for part in _waiting(case):
         if case.state != CLOSED:
             step.emit(WorkOrderCancelled(reason=NOT_ANSWERED, agency=part.agency), to=part.agency, parties=case.parties)
@@ -140,14 +140,24 @@ def parts_due_soon(case: RepairCase, data: TimerFired, step: Step) -> RepairCase
     return case
 
 
-@repair.on_timer("resolve", states=[JOINT_WORK], to="same")
+@repair.on_timer("resolve", states=[JOINT_WORK], to=[JOINT_WORK, CLOSED])
 def parts_overdue(case: RepairCase, data: TimerFired, step: Step) -> RepairCase:
-    """The target has passed: the level above each agency that is late hears of it, and the work goes on."""
-    step.start_timer("resolve", step.city.services[case.service_code].resolve_within)
+    """The target has passed: the level above each agency that is late hears of it, and the work goes on.
+
+    The part of an agency that the city no longer has goes to the level above.
+    """
+    step.start_timer("resolve", step.city.service(case.service_code).resolve_within)
     for part in case.parts:
-        if part.state != PART_DONE:
+        if part.state == PART_DONE or case.state == CLOSED:
+            continue
+        if part.agency in step.city.agencies:
             above = above_of(part.agency, step, already=()) or step.city.default_agency
             case = escalate(case, part.agency, above, "The part was not done by the target of the whole.", step)
+            continue
+        reason = f"The city no longer has the agency {part.agency}."
+        step.emit(WorkOrderCancelled(reason=reason, agency=part.agency), parties=case.parties)
+        step.start_timer("accept", step.city.service(case.service_code).acknowledge_within)
+        case = _given_up(case, part.agency, reason, step)
     return case
 
 
@@ -158,6 +168,11 @@ def _waiting(case: RepairCase) -> list[Part]:
     return [part for part in case.parts if part.state == ORDERED]
 
 
+def _part_of(case: RepairCase, agency: str) -> Part:
+    """The agency's newest part: whoever took an earlier one in another's place may have one of its own later."""
+    return next(part for part in reversed(case.parts) if part.agency == agency)
+
+
 def _moved(case: RepairCase, step: Step, *, frm: tuple[str, ...], to: str) -> RepairCase:
     """The sender's part in another state.
 
@@ -165,7 +180,7 @@ def _moved(case: RepairCase, step: Step, *, frm: tuple[str, ...], to: str) -> Re
         Refused: it has none, or the part is not in one of `frm`.
     """
     step.require_sender([part.agency for part in case.parts], "a part of the work")
-    (mine,) = [part for part in case.parts if part.agency == step.sender]
+    mine = _part_of(case, step.sender)
     if mine.state not in frm:
         problem = f"the part of {mine.agency} is {mine.state.replace('_', ' ')}"
         raise Refused([Reason("wrong_state", "type", problem, "Look at the case first: `subak case show`.")])
@@ -177,7 +192,7 @@ def _given_up(case: RepairCase, agency: str, reason: str, step: Step) -> RepairC
     declined = (*case.declined, agency)
     taken = (*declined, *(part.agency for part in case.parts))
     above = above_of(agency, step, already=taken)
-    (part,) = [part for part in case.parts if part.agency == agency]
+    part = _part_of(case, agency)
     left = tuple(other for other in case.parts if other is not part)
     case = change(case, declined=declined, parts=left)
     if above is None:

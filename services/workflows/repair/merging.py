@@ -94,7 +94,7 @@ def taken_up(case: RepairCase, data: RequestAbsorbed, step: Step) -> RepairCase:
         return _not_merging(case) if data.from_case == case.merging else case
     cancel_order(case, step, f"The request goes on in the case {data.from_case}.")
     step.stop_timer("acknowledge", "approve", "accept", "warn", "resolve", "inspect", "rate")
-    step.start_timer("follow", step.city.services[case.service_code].resolve_within)
+    step.start_timer("follow", step.city.service(case.service_code).resolve_within)
     step.emit(
         RequestJoined(into=data.from_case, agency=data.agency, expected_datetime=data.expected_datetime),
         parties=(*case.parties, *asked_now(case)),
@@ -217,7 +217,7 @@ def other_gone(case: RepairCase, data: MessageRefused, step: Step) -> RepairCase
 @repair.on_timer("follow", states=[FOLLOWING], to="same")
 def still_there(case: RepairCase, data: TimerFired, step: Step) -> RepairCase:
     """It asks again whether the other still has it, so that none follows one that is gone."""
-    step.start_timer("follow", step.city.services[case.service_code].resolve_within)
+    step.start_timer("follow", step.city.service(case.service_code).resolve_within)
     step.tell(case.into, RequestMergeRequested(from_case=case.id))
     return case
 

@@ -52,7 +52,7 @@ def submitted(event: Event, data: RequestSubmitted, step: Step) -> RepairCase:
 def acknowledged(case: RepairCase, data: RequestAcknowledged, step: Step) -> RepairCase:
     """The agency takes it on. What costs more than it may spend alone needs the approver first."""
     step.require_sender(case.asked, "taking the request on")
-    service = step.city.services[case.service_code]
+    service = step.city.service(case.service_code)
     step.stop_timer("acknowledge")
     estimate = Amount.of(data.estimate) or case.estimate
     case = change(case, holder=step.sender, estimate=estimate)
@@ -105,7 +105,7 @@ def not_acknowledged(case: RepairCase, data: TimerFired, step: Step) -> RepairCa
     """Nobody took it on in time: the parent level is asked, and answers for it from now on."""
     above = above_of(case.holder, step, already=case.asked)
     if above is None:  # Everybody was asked: whoever answers in the end is reminded, again and again.
-        step.start_timer("acknowledge", step.city.services[case.service_code].acknowledge_within)
+        step.start_timer("acknowledge", step.city.service(case.service_code).acknowledge_within)
         return escalate(case, case.holder, step.city.default_agency, "Nobody acknowledged the request.", step)
     case = escalate(case, case.holder, above, "The request was not acknowledged in time.", step)
     return forward(case, above, step, reason=f"Escalated: {case.holder} did not acknowledge in time.")

@@ -38,7 +38,7 @@ ESCALATIONS_MAX = 1000
 def forward(
     case: RepairCase, agency: str, step: Step, *, reason: str | None, reporter: RequestSubmitted | None = None
 ) -> RepairCase:
-    acknowledge_by = step.start_timer("acknowledge", step.city.services[case.service_code].acknowledge_within)
+    acknowledge_by = step.start_timer("acknowledge", step.city.service(case.service_code).acknowledge_within)
     step.emit(
         RequestForwarded(
             agency=agency,
@@ -62,7 +62,7 @@ def forward(
 def order(case: RepairCase, agency: str, step: Step, *, description: str | None = None) -> RepairCase:
     if case.orders >= ORDERS_MAX:
         return close(case, "unserviceable", step, reason=f"The work was ordered {ORDERS_MAX} times without success.")
-    service = step.city.services[case.service_code]
+    service = step.city.service(case.service_code)
     step.start_timer("accept", service.acknowledge_within)
     due = step.start_timer("resolve", service.resolve_within)
     if service.warn_at is not None:
@@ -107,7 +107,7 @@ def next_executor(case: RepairCase, step: Step, *, reason: str) -> RepairCase:
 
 def resolve(case: RepairCase, step: Step, notes: str | None) -> RepairCase:
     step.stop_timer("inspect", "resolve", "warn")
-    step.start_timer("rate", step.city.services[case.service_code].rate_within)
+    step.start_timer("rate", step.city.service(case.service_code).rate_within)
     step.emit(
         RequestResolved(
             agency=case.executor, cost=case.cost.money if case.cost is not None else None, status_notes=notes
@@ -140,7 +140,7 @@ def ask_to_inspect(
     case: RepairCase, inspector: str, step: Step, *, done: WorkOrderCompleted | None = None
 ) -> RepairCase:
     """Ask this agency too to look at the work."""
-    inspect_by = step.start_timer("inspect", step.city.services[case.service_code].inspect_within)
+    inspect_by = step.start_timer("inspect", step.city.service(case.service_code).inspect_within)
     step.emit(
         WorkOrderInspectionRequested(
             agency=inspector,

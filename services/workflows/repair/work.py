@@ -86,9 +86,19 @@ def due_soon(case: RepairCase, data: TimerFired, step: Step) -> RepairCase:
     return case
 
 
-@repair.on_timer("resolve", states=UNDER_ORDER[:4], to="same")
 def overdue(case: RepairCase, data: TimerFired, step: Step) -> RepairCase:
-    """The target has passed: the level above the executor hears of it, again each time, and the work goes on."""
-    step.start_timer("resolve", step.city.services[case.service_code].resolve_within)
+    """The target has passed: the level above the executor hears of it, again each time, and the work goes on.
+
+    Of an agency that the city no longer has nobody would ever say that it is done: the next one is ordered.
+    """
+    if case.executor not in step.city.agencies:
+        reason = f"The city no longer has the agency {case.executor}."
+        step.emit(WorkOrderCancelled(reason=reason, agency=case.executor), parties=case.parties)
+        return next_executor(case, step, reason=reason)
+    step.start_timer("resolve", step.city.service(case.service_code).resolve_within)
     above = above_of(case.executor, step, already=()) or step.city.default_agency
     return escalate(case, case.executor, above, "The work was not done by its target.", step)
+
+
+for _state in UNDER_ORDER[:4]:
+    repair.on_timer("resolve", states=[_state], to={_state, ORDERED, CLOSED})(overdue)
