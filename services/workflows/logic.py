@@ -21,7 +21,7 @@ from bus.topics import CASES, EVENTS
 from schemas.envelope import Event
 from schemas.failures import Reason, Refused, Unprocessable
 from schemas.types.acts import CorrectionRequested, DiscardRequested
-from schemas.types.cases import CaseParked, CaseReplayed, TimerFired
+from schemas.types.cases import CaseParked, CaseReplayed, MessageRefused, TimerFired
 from services.workflows import repairing
 from services.workflows.batch import Batch
 from services.workflows.deciding import TIMER_FIRED, Deciding, timer_event_id
@@ -55,6 +55,9 @@ CASE_BYTES_MAX = 64 * 1024
 
 PARKED_MAX = 10_000
 """Events that may wait in one parked case. Past that the sender is refused, and told to come back."""
+
+_ALWAYS_WAIT = frozenset({TIMER_FIRED, MessageRefused.registered.name})
+"""What nobody would send again, and a case has few of: its deadlines, and the answers to what it said."""
 
 
 class Workflows:
@@ -134,7 +137,7 @@ class Workflows:
             return
         waiting = batch.view.parked_events(event.subject)
         if waiting:
-            if len(waiting) >= PARKED_MAX:
+            if len(waiting) >= PARKED_MAX and event.type not in _ALWAYS_WAIT:
                 problem = f"the case is parked, and {PARKED_MAX} events wait in it already"
                 fix = "Send it again when an operator has replayed it."
                 self._refusing.refuse(event, record, Refused([Reason("parked", "subject", problem, fix)]), batch)

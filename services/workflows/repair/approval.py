@@ -36,19 +36,19 @@ def refused(case: RepairCase, data: ApprovalRefused, step: Step) -> RepairCase:
 
 @repair.on(ApprovalSentBack, states=[AWAITING_APPROVAL], to=[FORWARDED])
 def sent_back(case: RepairCase, data: ApprovalSentBack, step: Step) -> RepairCase:
-    """The approver wants another estimate: the agency is asked again."""
+    """The approver wants another estimate: the agency is asked again. Until it sends one, what it asked for stands."""
     step.require_sender(case.approvers, "deciding on the money")
     step.stop_timer("approve")
-    return forward(change(case, estimate=None), case.holder, step, reason=data.reason)
+    return forward(case, case.holder, step, reason=data.reason)
 
 
 @repair.on_timer("approve", states=[AWAITING_APPROVAL], to=[AWAITING_APPROVAL])
 def not_approved(case: RepairCase, data: TimerFired, step: Step) -> RepairCase:
-    """No decision in time: the approver's parent may decide too."""
+    """No decision in time: the approver's parent may decide too, and never who asks for the money."""
     approver = case.approvers[-1]
     if case.estimate is not None:
         step.emit(ApprovalExpired(amount=case.estimate.money, agency=case.holder), to=approver, parties=case.parties)
-    above = above_of(approver, step, already=case.approvers)
+    above = above_of(approver, step, already=(*case.approvers, case.holder))
     step.start_timer("approve", step.city.service(case.service_code).approve_within)
     reason = "The approval was not decided in time."
     if above is None:

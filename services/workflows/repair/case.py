@@ -90,6 +90,8 @@ class RepairCase(CaseState, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     approvers: tuple[str, ...] = ()
     inspectors: tuple[str, ...] = ()
     orders: int = 0
+    forwards: int = 0
+    """How often agencies have passed the request on."""
     declined: tuple[str, ...] = ()
     escalations: int = 0
     estimate: Amount | None = None
@@ -119,6 +121,11 @@ class RepairCase(CaseState, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
         if self.parts:
             return tuple(dict.fromkeys((self.holder, *(part.agency for part in self.parts))))
         return (self.holder, self.executor) if self.executor and self.executor != self.holder else (self.holder,)
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """The agencies that did the work, or a part of it: none of them judges it."""
+        return (self.executor, *(part.agency for part in self.parts))
 
     @property
     def point(self) -> Point | None:

@@ -45,7 +45,7 @@ def defect_found(case: RepairCase, data: WorkOrderDefectFound, step: Step) -> Re
 @repair.on_timer("inspect", states=[AWAITING_INSPECTION], to=[AWAITING_INSPECTION, RESOLVED])
 def not_inspected(case: RepairCase, data: TimerFired, step: Step) -> RepairCase:
     """Nobody looked in time: the level above may look too; after that the work counts as done, and the note says so."""
-    above = above_of(case.inspectors[-1], step, already=case.inspectors)
+    above = above_of(case.inspectors[-1], step, already=(*case.inspectors, *case.workers))
     if above is None or len(case.inspectors) > 1:
         return resolve(case, step, "Nobody inspected the work in time.")
     case = escalate(case, case.inspectors[-1], above, "The work was not inspected in time.", step)

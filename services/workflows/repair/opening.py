@@ -96,8 +96,13 @@ def passed_on(case: RepairCase, data: RequestForwarded, step: Step) -> RepairCas
     if data.agency not in step.city.agencies:
         problem = f"the city has no agency {data.agency}"
         raise Refused([Reason("unknown_agency", "data.agency", problem, "Name an agency of the city's directory.")])
-    target = data.agency if len(case.asked) < FORWARDS_MAX else step.city.default_agency
-    return forward(case, target, step, reason=data.reason)
+    target = data.agency if case.forwards < FORWARDS_MAX else step.city.default_agency
+    if target == case.holder:
+        fix = "Take it on, with subak.request.acknowledged.v1, or name another agency."
+        if case.forwards >= FORWARDS_MAX:
+            fix = f"It was passed on {FORWARDS_MAX} times, and {target} keeps it: it takes it on or answers for it."
+        raise Refused([Reason("holds_it_already", "data.agency", f"{target} holds the request already", fix)])
+    return forward(change(case, forwards=case.forwards + 1), target, step, reason=data.reason)
 
 
 @repair.on_timer("acknowledge", states=[FORWARDED], to=[FORWARDED])

@@ -126,11 +126,11 @@ def resolve(case: RepairCase, step: Step, notes: str | None) -> RepairCase:
 def to_inspection(case: RepairCase, data: WorkOrderCompleted, step: Step) -> RepairCase:
     """Whoever is nearest looks at what the executor did, and nobody looks at their own work."""
     inspector = step.city.inspector_of(case.area)
-    if inspector == case.executor:
-        above = above_of(case.executor, step, already=(case.executor,))
+    if inspector in case.workers:
+        above = above_of(inspector, step, already=case.workers)
         if above is None:
             return resolve(case, step, data.status_notes)
-        case = escalate(case, case.executor, above, "Nobody inspects their own work: look at it, please.", step)
+        case = escalate(case, inspector, above, "Nobody inspects their own work: look at it, please.", step)
         inspector = above
     case = change(case, state=AWAITING_INSPECTION, inspectors=())
     return ask_to_inspect(case, inspector, step, done=data)
