@@ -257,9 +257,10 @@ def silent(case: PermitCase, data: TimerFired, step: Step) -> PermitCase:
 
 
 def _ask(case: PermitCase, step: Step) -> PermitCase:
-    """It is the office's turn, for the step of the case's state."""
-    case = change(case, asked=(case.office,))
-    _request(case, case.office, step, None)
+    """It is the office's turn, for the case's step: of the one that decides now, where the first is gone."""
+    office = case.office if case.office in step.city.agencies else _kind(case, step).office
+    case = change(case, office=office, asked=(office,))
+    _request(case, office, step, None)
     return case
 
 

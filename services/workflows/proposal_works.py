@@ -106,7 +106,7 @@ def reported(case: ProposalCase, data: ContractingImplementation, step: Step) ->
     """Milestones: whoever builds may tell of them. When all are met, it is built."""
     books = _books(case)
     supplier = books.contract(data.contract_id).supplier
-    step.require_sender([*_executors(case), *([supplier] if supplier else [])], "the works")
+    step.require_sender([*_executors(case, step), *([supplier] if supplier else [])], "the works")
     return _where_it_is(change(case, books=books.report(data.contract_id, data.milestones)), step)
 
 
@@ -166,12 +166,15 @@ def _require_affordable(books: Books, data: ContractingTender) -> None:
     require_within(amount, left, books.currency, "data.value", "what the proposal's budget has left", fix)
 
 
-def _executors(case: ProposalCase) -> tuple[str, ...]:
-    return (case.executor, *case.asked) if case.state in (BUDGETED, PROCUREMENT, IN_WORKS) else (case.executor,)
+def _executors(case: ProposalCase, step: Step) -> tuple[str, ...]:
+    """Who procures, builds and bills: the executor, and who was told of its silence, or stands in where it is gone."""
+    if case.state in (BUDGETED, PROCUREMENT, IN_WORKS):
+        return (case.executor, *case.asked)
+    return (case.executor,) if case.executor in step.city.agencies else (step.city.default_agency,)
 
 
 def _require_executor(case: ProposalCase, step: Step) -> None:
-    step.require_sender(_executors(case), "procuring and building")
+    step.require_sender(_executors(case, step), "procuring and building")
 
 
 def _require_finance(case: ProposalCase, step: Step, what: str) -> None:

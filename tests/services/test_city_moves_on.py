@@ -14,9 +14,9 @@ import pytest
 from bus.city import City
 from schemas.registry import EventData
 from schemas.types.acts import ReplayRequested
-from schemas.types.budgets import BudgetAppropriated, BudgetCeilingSet, BudgetClosed
+from schemas.types.budgets import BudgetAppropriated, BudgetBilled, BudgetCeilingSet, BudgetClosed, BudgetPaid
 from schemas.types.cases import CaseEscalated, CaseParked
-from schemas.types.permits import PermitAccepted, PermitRevoked
+from schemas.types.permits import PermitAccepted, PermitDecisionRequested, PermitRevoked
 from schemas.types.proposals import ProposalEndorsed, ProposalSubmitted
 from schemas.types.requests import RequestAcknowledged, RequestRated, RequestSubmitted
 from schemas.types.workorders import (
@@ -31,12 +31,12 @@ from schemas.types.workorders import (
 from services.workflows.catalogue import WORKFLOWS
 from services.workflows.definition import CLOSED
 from services.workflows.logic import Workflows
-from tests.services.test_permit import APPLICATION, CHANNEL, OFFICE, issued
+from tests.services.test_permit import APPLICATION, CHANNEL, CONSULTED, GOOD, GRANTED, OFFICE, consulting, issued
 from tests.services.test_repair import AREA, CITIZENS, CITY, FIRST, REQUEST, SECOND, SERVICE, WARD
 from tests.services.test_repair_joint import SERVICE as JOINT
 from tests.services.test_repair_joint import TRAFFIC, WATER
 from tests.support.matter import Matter
-from tests.support.musrenbang import FINANCE, WORKS, idr
+from tests.support.musrenbang import FINANCE, PROPOSAL, WORKS, Musrenbang, idr
 
 AT_WORK: dict[str, tuple[EventData, ...]] = {
     "accepted": (WorkOrderAccepted(),),
@@ -124,6 +124,30 @@ def test_the_keeper_of_the_money_has_another_name_and_the_budget_lines_go_with_i
     assert {data.to_agency for _, data in matter.sent(CaseEscalated)} <= set(agencies), "nobody hears that it is open"
     matter.say("treasury", BudgetClosed())
     assert matter.state() == CLOSED
+
+
+def test_what_an_agency_that_is_no_more_has_built_is_billed_by_who_stands_in_for_all() -> None:
+    found = Musrenbang().built()
+    city = without_agency(WORKS)
+    for number, before in enumerate(found.logics):
+        found.logics[number] = Workflows(number, city=city, workflows=WORKFLOWS)
+        found.logics[number].memory = before.memory
+    found.told(city.default_agency, BudgetBilled(contract_id="C-1", invoice_id="I-1", amount=idr(150)))
+    found.told(FINANCE, BudgetPaid(contract_id="C-1", payment_id="P-1", amount=idr(150)))
+    assert found.case(PROPOSAL).state == "paid"
+
+
+def test_an_application_to_an_office_that_is_no_more_is_put_to_the_office_that_is_there() -> None:
+    matter = Matter(CITY)
+    matter.say(CHANNEL, APPLICATION)
+    consulting(matter)
+    kind = CITY.permits["building-permit"].model_copy(update={"office": "city-secretariat"})
+    move(matter, without_agency(OFFICE, permits={"building-permit": kind}))
+    for agency in CONSULTED:
+        matter.say(agency, GOOD)
+    assert matter.said(PermitDecisionRequested).agency == "city-secretariat"
+    matter.say("city-secretariat", GRANTED)
+    assert (matter.state(), matter.refusals()) == ("granted", [])
 
 
 def test_a_permit_of_an_office_that_is_no_more_is_in_the_hands_of_the_office_that_is_there() -> None:
