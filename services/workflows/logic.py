@@ -255,9 +255,11 @@ class Workflows:
             self._refusing.refuse(head.event, head.as_record(self._number), repairing.left_out(wish), batch)
             waiting = waiting[1:]
         batch.view.parked[id] = ()
-        case = batch.view.case(id)
-        if case is not None and case.turns:
-            batch.view.put(msgspec.structs.replace(case, turns=0))  # a person has looked at it
+        case = batch.view.cases.get(id) or self.memory.cases.get(id)
+        if case is not None:
+            again = repairing.timers_again(case, head.event, wish, batch.now)
+            if case.turns or again != case.timers:
+                batch.view.put(msgspec.structs.replace(case, turns=0, timers=again))  # a person has looked at it
         self._run(waiting, act, batch, ran, head.event)
 
     def _correct(self, act: Event, wish: CorrectionRequested, head: ParkedEvent, batch: Batch) -> Event:

@@ -7,6 +7,7 @@ finds the case elsewhere and is refused: no event is taken twice, none is left o
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -18,7 +19,8 @@ from schemas.failures import Reason, Refused
 from schemas.identifiers import derived_id
 from schemas.registry import registry
 from schemas.types.acts import CorrectionRequested, DiscardRequested, ReplayRequested
-from schemas.types.cases import RAN_NAMED_MAX, CaseReplayed
+from schemas.types.cases import RAN_NAMED_MAX, CaseReplayed, TimerFired
+from services.workflows.definition import CaseState
 
 if TYPE_CHECKING:
     from services.workflows.memory import ParkedEvent
@@ -27,6 +29,9 @@ Wish = ReplayRequested | DiscardRequested | CorrectionRequested
 """What may be asked of a parked case."""
 
 OF_PARKED_CASES = frozenset({kind.registered.name for kind in (ReplayRequested, DiscardRequested, CorrectionRequested)})
+
+TIMER_AGAIN = timedelta(days=1)
+"""When a deadline comes again that an operator has left out."""
 
 _SEE = "`subak parked list` shows the parked cases."
 
@@ -76,6 +81,16 @@ def corrected(act: Event, wish: CorrectionRequested, wrong: Event, city: City) -
     if reasons := reasons_against(event, sender, city):
         raise Refused(reasons)
     return event
+
+
+def timers_again(case: CaseState, left_out: Event, wish: Wish, now: datetime) -> dict[str, int]:
+    """The case's timers. One that is left out comes again in a day: no case is left without its deadline."""
+    if not isinstance(wish, DiscardRequested) or left_out.type != TimerFired.registered.name:
+        return case.timers
+    fired = registry.get(left_out.type).read(left_out.data)
+    if case.timers.get(fired.timer) != -int(fired.due.timestamp() * 1000):
+        return case.timers  # it was stopped or started anew meanwhile
+    return {**case.timers, fired.timer: int((now + TIMER_AGAIN).timestamp() * 1000)}
 
 
 def left_out(wish: DiscardRequested) -> Refused:

@@ -6,13 +6,13 @@ from datetime import timedelta
 
 import pytest
 
-from schemas.types.acts import ReplayRequested
+from schemas.types.acts import DiscardRequested, ReplayRequested
 from schemas.types.approvals import ApprovalGranted, ApprovalRequested, ApprovalSentBack
-from schemas.types.cases import CaseEscalated
+from schemas.types.cases import CaseEscalated, CaseParked
 from schemas.types.requests import RequestAcknowledged, RequestCommented, RequestForwarded, RequestSubmitted
 from schemas.types.workorders import WorkOrderAccepted, WorkOrderCompleted, WorkOrderDeclined, WorkOrderInspected
 from services.workflows import logic
-from services.workflows.repair import joint
+from services.workflows.repair import joint, opening
 from services.workflows.repair.opening import FORWARDS_MAX
 from tests.services.test_city_moves_on import changed, said
 from tests.services.test_parking import defect
@@ -107,3 +107,15 @@ def test_a_parked_case_that_is_full_still_keeps_its_deadline(monkeypatch: pytest
     matter.say("operations", ReplayRequested(reason="Mended."))
     assert (matter.state(), matter.logic.memory.parked) == ("ordered", {})
     assert matter.sent(CaseEscalated) == []
+
+
+def test_a_deadline_that_an_operator_leaves_out_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    matter = said()
+    with monkeypatch.context() as broken:
+        broken.setattr(opening, "escalate", defect)
+        matter.wait(timedelta(days=30))
+    head = matter.said(CaseParked).event_id
+    matter.say("operations", DiscardRequested(reason="Not now.", by="ops-1", event_id=head))
+    assert (matter.state(), matter.logic.memory.parked, matter.sent(CaseEscalated)) == ("forwarded", {}, [])
+    matter.wait(timedelta(days=1))
+    assert matter.said(CaseEscalated).from_agency == FIRST, "the case stands without a deadline"
