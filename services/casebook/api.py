@@ -39,8 +39,9 @@ from services.casebook.filters import (
     ActFilters,
     CaseFilters,
     Cursor,
-    Grouping,
+    GroupingFilter,
     Moment,
+    NoFilter,
     Page,
     ParkedFilters,
     RejectionFilters,
@@ -76,10 +77,9 @@ class TimelinePage(Page):
         """The place behind which the page begins."""
         if self.after is None:
             return 0
-        try:
-            return int(self.after.at)
-        except ValueError as error:
-            raise NotAsked("cursor", "this cursor is of another list", "Send the `next` of this timeline.") from error
+        if not self.after.at.isascii() or not self.after.at.isdigit() or len(self.after.at) > 18:
+            raise NotAsked("cursor", "this cursor is of another list", "Send the `next` of this timeline.")
+        return int(self.after.at)
 
 
 CaseId = Annotated[str, Path(max_length=128, description="The case id.")]
@@ -149,7 +149,7 @@ def _add_cases(app: FastAPI, questions: Questions, shaper: Shaper, known: Known,
         return shaper.case(then, moment, None, shaper.shares(entries, moment))
 
     @app.get("/api/summary", tags=["cases"])
-    def summarise() -> Summary:
+    def summarise(nothing: Annotated[NoFilter, Query()]) -> Summary:
         """The whole city: cases by state and by the agency that holds them."""
         now = utc_now(clock())
         return shaper.summary(*questions.summary(now), now)
@@ -164,11 +164,9 @@ def _add_cases(app: FastAPI, questions: Questions, shaper: Shaper, known: Known,
         return ParkedPage(parked=[shaper.case(row, now, held.get(row.id)) for row in found], next=following)
 
     @app.get("/api/parked/causes", tags=["cases"])
-    def list_parked_causes(
-        by: Annotated[Grouping, Query(description="What they are counted by.")] = "cause",
-    ) -> ParkedCauses:
+    def list_parked_causes(which: Annotated[GroupingFilter, Query()]) -> ParkedCauses:
         """Parked cases by what failed (or by type, or by agency), the most first."""
-        found = questions.parked_causes(by, CAUSES_MAX)
+        found = questions.parked_causes(which.by, CAUSES_MAX)
         return ParkedCauses(causes=[ParkedCause(**row._mapping) for row in found])
 
 

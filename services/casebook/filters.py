@@ -134,11 +134,15 @@ class RejectionFilters(Page):
     agency: Code | None = None
     """Only what this agency sent."""
     event_type: Annotated[str, StringConstraints(max_length=200)] | None = None
-    """Only events that said they were of this type."""
+    """Only events that said they were of this type; `-`: only those that said none."""
     code: Code | None = None
     """Only those whose first reason has this code."""
     settled: bool | None = None
     """Only those that an operator has seen to (sent again, or set aside), or only others."""
+
+
+NO_TYPE = "-"
+"""Stands for the type of an event that said none."""
 
 
 class SettledFilter(BaseModel):
@@ -148,6 +152,12 @@ class SettledFilter(BaseModel):
 
     settled: bool | None = None
     """Only those that an operator has seen to, or only others."""
+
+
+class NoFilter(BaseModel):
+    """A question without parameters: one that is sent would be passed over, and the answer taken for another."""
+
+    model_config = ConfigDict(extra="forbid")
 
 
 class ActFilters(Page):
@@ -178,6 +188,15 @@ Grouping = Literal["cause", "type", "agency"]
 """By what parked cases are counted: by error and type, by type, by the agency in whose hands they are."""
 
 
+class GroupingFilter(BaseModel):
+    """How parked cases are counted."""
+
+    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+
+    by: Grouping = "cause"
+    """What they are counted by."""
+
+
 CAUSES_MAX = 200
 """Causes in one answer, the most frequent first."""
 
@@ -194,7 +213,8 @@ def mistake(detail: Mapping[str, Any], known: tuple[str, ...]) -> dict[str, str]
         from difflib import get_close_matches
 
         near = get_close_matches(field, known, n=1)
-        fix = f"Did you mean {near[0]}?" if near else f"The parameters are {', '.join(known)}."
+        names = f"The parameters are {', '.join(known)}." if known else "Leave it out: there are no parameters here."
+        fix = f"Did you mean {near[0]}?" if near else names
         return {"field": field, "problem": f"there is no parameter {field[:64]!r}", "fix": fix}
     problem = str(detail["msg"]).removeprefix("Value error, ")
     if detail["type"] == "string_pattern_mismatch":

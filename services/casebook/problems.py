@@ -12,6 +12,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import BaseModel
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolExhausted
 from starlette.exceptions import HTTPException
@@ -19,7 +20,7 @@ from starlette.exceptions import HTTPException
 from bus.logs import get_logger
 from schemas.failures import Retryable
 from services.casebook.answers import Mistake, Problem
-from services.casebook.filters import ActFilters, CaseFilters, Page, ParkedFilters, RejectionFilters, mistake
+from services.casebook.filters import mistake
 
 log = get_logger("api")
 
@@ -88,14 +89,15 @@ def add_problems(app: FastAPI) -> None:
 
 def _parameters(request: Request) -> tuple[str, ...]:
     """The names of the query's parameters at this address."""
-    path = request.scope["route"].path if request.scope.get("route") is not None else ""
-    models: dict[str, type[Page]] = {
-        "/api/cases": CaseFilters,
-        "/api/rejected": RejectionFilters,
-        "/api/parked": ParkedFilters,
-        "/api/acts": ActFilters,
-    }
-    return tuple(models.get(path, Page).model_fields)
+    dependant = getattr(request.scope.get("route"), "dependant", None)
+    names: list[str] = []
+    for each in dependant.query_params if dependant is not None else ():
+        model = getattr(each.field_info, "annotation", None)
+        if isinstance(model, type) and issubclass(model, BaseModel):
+            names += model.model_fields
+        else:
+            names.append(each.alias)
+    return tuple(names)
 
 
 def _problem(status: int, title: str, mistakes: Sequence[Mistake] = (), detail: str | None = None) -> JSONResponse:

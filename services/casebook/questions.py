@@ -26,7 +26,16 @@ from sqlalchemy import (
 from schemas.types.cases import CaseReplayed
 from services.casebook import tables
 from services.casebook.entry import Entry
-from services.casebook.filters import ActFilters, CaseFilters, Cursor, Grouping, Page, ParkedFilters, RejectionFilters
+from services.casebook.filters import (
+    NO_TYPE,
+    ActFilters,
+    CaseFilters,
+    Cursor,
+    Grouping,
+    Page,
+    ParkedFilters,
+    RejectionFilters,
+)
 from services.casebook.parkings import Held, held
 from services.casebook.statements import timelines
 
@@ -139,7 +148,8 @@ class Questions:
         if page.agency is not None:
             question = question.where(_rejected.agency == page.agency)
         if page.event_type is not None:
-            question = question.where(_rejected.event_type == page.event_type)
+            is_of_type = _rejected.event_type == page.event_type
+            question = question.where(_rejected.event_type.is_(None) if page.event_type == NO_TYPE else is_of_type)
         if page.code is not None:
             question = question.where(_rejected.code == page.code)
         question = _page(question, page, _rejected.rejected_at, _rejected.id, newest_first=True)

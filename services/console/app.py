@@ -57,7 +57,7 @@ def _add_preferences(app: FastAPI, parts: Parts) -> None:
     def prefer(
         request: Request,
         token: Annotated[str, Form(max_length=100)] = "",
-        back: Annotated[str, Form(max_length=2000)] = "/",
+        back: Annotated[str, Form(max_length=20_000)] = "/",
         language: Annotated[str, Form(max_length=10)] = "",
         theme: Annotated[str, Form(max_length=10)] = "",
     ) -> Response:

@@ -116,6 +116,18 @@ class Live:
         since = self.clock() - WINDOW_SECONDS
         return [passed for passed in self._recent if passed.at >= since]
 
+    @property
+    def window_seconds(self) -> float:
+        """How far back `recent` looks: less than the window, where memory is full of what is newer."""
+        is_full = len(self._recent) == EVENTS_MAX
+        return min(WINDOW_SECONDS, max(self.clock() - self._recent[0].at, 0.0)) if is_full else WINDOW_SECONDS
+
+    def since(self, id: str, most: int) -> list[Passed]:
+        """The newest of what passed behind that event, at most so many; all where it passed too long ago."""
+        recent = self.recent()
+        behind = next((place for place in range(len(recent), 0, -1) if recent[place - 1].id == id), 0)
+        return recent[behind:][-most:]
+
     @contextmanager
     def following(self) -> Iterator[asyncio.Queue[Passed] | None]:
         """What passes from now on; None where too many look already."""

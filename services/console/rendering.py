@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, urlencode, urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
@@ -27,7 +27,7 @@ from schemas.money import money_text
 from schemas.values import localised
 from services.console import words
 from services.console.callers import caller_in
-from services.console.security import COOKIE, Tokens
+from services.console.security import COOKIE, Tokens, local_path
 
 TEMPLATES = Path(__file__).parent / "templates"
 THEMES = ("auto", "light", "dark")
@@ -90,12 +90,11 @@ class Pages:
     def answer(self, request: Request, template: str, *, status: int = 200, **known: Any) -> HTMLResponse:
         """A page, or a part of one."""
         reader = self.reader(request)
-        back = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         html = self.html(
             reader,
             template,
             path=request.url.path,
-            back=back if request.method == "GET" else request.url.path,
+            back=_back(request),
             token=self.tokens.token(reader.browser),
             **known,
         )
@@ -161,6 +160,19 @@ class Pages:
         """How long ago (or ahead) a time is."""
         found = _instant(text)
         return span(language, abs((datetime.now(UTC) - found).total_seconds())) if found else ""
+
+
+def _back(request: Request) -> str:
+    """The page to which a choice of language leads back: this one; after a form that was sent, the form's own."""
+    if request.method in ("GET", "HEAD"):
+        path = request.scope.get("raw_path", b"").decode("latin-1") or request.url.path
+        return path + (f"?{request.url.query}" if request.url.query else "")
+    try:
+        came = urlsplit(request.headers.get("referer", ""))
+    except ValueError:
+        return "/"
+    is_ours = came.netloc == request.headers.get("host", "")
+    return local_path(came.path + (f"?{came.query}" if came.query else "")) if is_ours else "/"
 
 
 def short_type(name: str | None) -> str:

@@ -14,11 +14,14 @@ from sqlalchemy import Engine
 from bus import metrics
 from bus.city import load_city
 from bus.city.load import city_path
+from bus.records import Record
+from bus.topics import out_topic
 from schemas.failures import Reason
 from schemas.types.acts import ReplayRequested
 from schemas.types.requests import RequestAcknowledged, RequestRated, RequestSubmitted
 from schemas.types.workorders import WorkOrderAccepted, WorkOrderCompleted, WorkOrderSuspended
 from services.casebook.api import casebook_api
+from services.casebook.filters import Cursor
 from services.casebook.measuring import measure
 from services.casebook.questions import Questions
 from services.casebook.writer import Writer
@@ -307,6 +310,8 @@ async def test_refusals_and_parked_cases_are_counted_by_cause_and_each_cause_lea
     event = logbook.say(CITY.citizens_channel, RequestRated(score=5), case="unknown")
     for code in ("late", "late", "wrong"):
         logbook.refuse_at_the_door(HOLDER, event, [Reason(code, "data.x", "it is wrong", "Correct it.")])
+    nameless = Record(out_topic(HOLDER), 0, 90, 1, event.key, b"{}", [])
+    logbook.refuse(nameless, [Reason("wrong", "type", "it says no type", "Say one.")], HOLDER)
     with monkeypatch.context() as broken:
         broken.setattr(repair_module, "order", lambda *_, **__: 1 / 0)
         for name in ("parked", "parked too"):
@@ -314,12 +319,12 @@ async def test_refusals_and_parked_cases_are_counted_by_cause_and_each_cause_lea
     fill(writing, logbook)
     causes = (await ask(client, "/api/rejected/causes"))["causes"]
     for cause in causes:
-        chosen = {name: cause[name] for name in ("code", "agency", "event_type")}
+        chosen = {name: cause[name] or "-" for name in ("code", "agency", "event_type")}
         rows = (await ask(client, "/api/rejected", **chosen))["rejected"]
         assert len(rows) == cause["rejected"]
         assert {row["reasons"][0]["code"] for row in rows} == {cause["code"]}
         assert max(row["rejected_at"] for row in rows) == cause["newest"]
-    assert [cause["rejected"] for cause in causes if cause["agency"] == HOLDER] == [2, 1]
+    assert [cause["rejected"] for cause in causes if cause["agency"] == HOLDER] == [2, 1, 1]
     parked = (await ask(client, "/api/parked"))["parked"]
     [cause] = (await ask(client, "/api/parked/causes"))["causes"]
     chosen = {"event_type": cause["event_type"], "error": cause["error"]}
@@ -351,6 +356,11 @@ async def test_refusals_and_parked_cases_are_counted_by_cause_and_each_cause_lea
         ("/api/rejected?state=x", "there is no parameter 'state'"),
         ("/api/parked?colour=x", "The parameters are limit, cursor"),
         ("/api/cases/x/timeline?cursor=WyJhIiwiYiJd", "this cursor is of another list"),
+        (f"/api/cases/x/timeline?cursor={Cursor('9' * 40, 'x').encode()}", "this cursor is of another list"),
+        ("/api/cases/x?asof=2026-11-24T08:00:00Z", "asof: there is no parameter 'asof'. Did you mean as_of?"),
+        ("/api/rejected/causes?agency=x", "The parameters are settled."),
+        ("/api/parked/causes?agency=public-works", "The parameters are by."),
+        ("/api/summary?agency=public-works", "Leave it out: there are no parameters here."),
     ],
 )
 async def test_a_wrong_question_is_refused_in_words(

@@ -7,7 +7,6 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import HTMLResponse
 
-from services.console.casebook import NotThere
 from services.console.pages.desks import ROWS, Word
 from services.console.parts import Parts
 
@@ -24,10 +23,13 @@ def router(parts: Parts) -> APIRouter:
 
     @routes.get("/acts/{batch_id}")
     async def became(request: Request, batch_id: Annotated[str, Path(max_length=64)]) -> HTMLResponse:
-        batch = parts.doings.get(batch_id)
+        batch, part = parts.doings.get(batch_id), request.headers.get("hx-request") == "true"
         if batch is None:
-            raise NotThere("this console does not know that act (any more): the cases' timelines tell of it.")
-        part = request.headers.get("hx-request") == "true"
+            error = "this console does not know that act (any more): the cases' timelines tell of it."
+            answer = pages.failure(request, 404, "not_there", error)
+            if part:
+                answer.headers["hx-refresh"] = "true"  # an open page would ask for ever: it is loaded anew, and says so
+            return answer
         return pages.answer(request, "part_became.html" if part else "became.html", batch=batch)
 
     return routes

@@ -10,7 +10,9 @@ from fastapi import APIRouter, Path, Query, Request
 from pydantic import BaseModel, ConfigDict, StringConstraints
 from starlette.responses import HTMLResponse
 
+import schemas.types  # noqa: F401  # fills the registry
 from schemas.personal import has_personal
+from schemas.registry import registry
 from services.console import words
 from services.console.parts import Parts
 
@@ -73,9 +75,10 @@ def router(parts: Parts) -> APIRouter:
 
 
 def _caused(timeline: dict[str, Any]) -> dict[str, Any]:
-    """Each entry with the place on this page of the event that it answers, and whether its type has personal fields."""
+    """Each entry with the place on this page of the event that it answers, and what is known of its type."""
     places = {entry["event_id"]: entry["seq"] for entry in timeline["entries"]}
     for entry in timeline["entries"]:
         entry["cause_seq"] = places.get(entry["causationid"])
+        entry["is_known"] = entry["type"] in registry
         entry["has_personal"] = has_personal(entry["type"])
     return timeline

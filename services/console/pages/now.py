@@ -6,13 +6,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote, unquote
 
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
 from services.console.casebook import CasebookAway
 from services.console.flow import drawing, edges
-from services.console.live import WINDOW_SECONDS
+from services.console.live import Passed
 from services.console.parts import Parts
 from services.console.rendering import Reader
 from services.console.sessions import Session
@@ -66,7 +67,8 @@ def router(parts: Parts) -> APIRouter:
     @routes.get("/now/events")
     async def events(request: Request) -> Response:
         reader, session = pages.reader(request), getattr(request.state, "session", None)
-        return StreamingResponse(_stream(parts, reader, session), media_type="text/event-stream")
+        last = unquote(request.headers.get("last-event-id", ""))
+        return StreamingResponse(_stream(parts, reader, session, last), media_type="text/event-stream")
 
     return routes
 
@@ -86,7 +88,7 @@ def _flow(parts: Parts) -> dict[str, Any]:
         "flows_more": max(0, len(found) - FLOWS_SHOWN),
         "drawing": drawing(found) if found else None,
         "passed": len(passed),
-        "window_minutes": WINDOW_SECONDS // 60,
+        "window_minutes": round(parts.live.window_seconds / 60, 1),
         "live_away": parts.live.away,
     }
 
@@ -98,13 +100,24 @@ async def _waiting(parts: Parts, patience_seconds: float) -> dict[str, Any]:
     return {"look": look, "processes": shown, "quiet": len(look.processes) - len(shown), "slow_seconds": SLOW_SECONDS}
 
 
-async def _stream(parts: Parts, reader: Reader, session: Session | None) -> AsyncIterator[str]:
-    """New events as rows of HTML, until the browser, the process or whoever is signed in goes."""
+async def _stream(parts: Parts, reader: Reader, session: Session | None, last: str) -> AsyncIterator[str]:
+    """New events as rows of HTML, until the browser, the process or whoever is signed in goes.
+
+    `last`: the last one that the browser has, where its stream was cut off; what it missed comes first.
+    """
+
+    def row(passed: Passed) -> str:
+        html = parts.pages.html(reader, "part_event.html", passed=passed)
+        return f"id: {quote(passed.id, safe='')}\nevent: passed\ndata: {' '.join(html.split())}\n\n"
+
     with parts.live.following() as browser:
         if browser is None:
             yield "event: full\ndata:\n\n"
             return
+        missed = parts.live.since(last, LATEST) if last else []
         yield ": here\n\n"
+        for each in missed:
+            yield row(each)
         pulse_at = time.monotonic() + PULSE_SECONDS
         while not parts.stopping.is_set():
             if session is not None and parts.sessions is not None and parts.sessions.is_over(session):
@@ -116,5 +129,4 @@ async def _stream(parts: Parts, reader: Reader, session: Session | None) -> Asyn
                     pulse_at = time.monotonic() + PULSE_SECONDS
                     yield ": still here\n\n"
                 continue
-            row = parts.pages.html(reader, "part_event.html", passed=passed)
-            yield f"event: passed\ndata: {' '.join(row.split())}\n\n"
+            yield row(passed)

@@ -136,6 +136,7 @@ def data_in(text: str) -> dict[str, Any]:
     """
     try:
         found = json.loads(text)
+        json.dumps(found, ensure_ascii=False, allow_nan=False).encode()  # half a character, a number that is none
     except (ValueError, RecursionError) as error:
         raise NotDone(f"the data is no JSON: {error}. Nothing was done.") from error
     if not isinstance(found, dict):

@@ -29,6 +29,11 @@ function follow(list) {
   window.addEventListener("pagehide", () => stream.close());
 }
 
+// A page that the back button brings out of memory is old: its stream is closed, its figures and its form's token too.
+window.addEventListener("pageshow", (event) => {
+  if (event.persisted) location.reload();
+});
+
 document.addEventListener("DOMContentLoaded", () => {
   const list = document.getElementById("live-list");
   if (list) follow(list);

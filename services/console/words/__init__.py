@@ -1,7 +1,8 @@
 """Every word of the console, in Indonesian and English: one plain file a language, the same keys in each.
 
-A template holds no word of its own; `t("key", name=value)` finds the text and puts the values in. A key that a file
-lacks is a defect, which a test finds before a reader does.
+A template holds no word of its own; `t("key", name=value)` finds the text and puts the values in. A text says
+`{count} {count:case|cases}` where one of a thing has another word than many. A key that a file lacks is a defect, which
+a test finds before a reader does.
 """
 
 from __future__ import annotations
@@ -24,10 +25,20 @@ STATES = tuple(key.removeprefix("state.") for key in TEXTS["en"] if key.startswi
 """The states of a case that have words, in the order in which a case may pass through them."""
 
 
+class _Said(str):
+    """A value in a text; with `{count:case|cases}` the word that fits the number instead."""
+
+    def __format__(self, form: str) -> str:
+        one, is_choice, many = form.partition("|")
+        if not is_choice:
+            return super().__format__(form)
+        return one if self == "1" else many
+
+
 def text(language: str, key: str, **values: object) -> str:
     """The words of that key, with the values in their places."""
     found = TEXTS[language][key]
-    return found.format(**values) if values else found
+    return found.format(**{name: _Said(value) for name, value in values.items()}) if values else found
 
 
 def known(language: str, table: str, word: str) -> str:
