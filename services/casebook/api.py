@@ -77,7 +77,7 @@ class TimelinePage(Page):
         """The place behind which the page begins."""
         if self.after is None:
             return 0
-        if not self.after.at.isascii() or not self.after.at.isdigit() or len(self.after.at) > 18:
+        if not self.after.at.isascii() or not self.after.at.isdigit() or len(self.after.at) > 9:
             raise NotAsked("cursor", "this cursor is of another list", "Send the `next` of this timeline.")
         return int(self.after.at)
 
