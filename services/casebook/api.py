@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import FastAPI, Path, Query, Request
+from fastapi import Depends, FastAPI, Path, Query, Request
 from pydantic import BaseModel, ConfigDict
 
 from bus.city import City
@@ -51,7 +51,7 @@ from services.casebook.filters import (
 from services.casebook.hindsight import case_as_it_was, seen
 from services.casebook.known import Known
 from services.casebook.limiting import own, sees, without_name, without_names
-from services.casebook.problems import MISSING, REFUSALS, NotAsked, NotFound, add_problems
+from services.casebook.problems import MISSING, REFUSALS, NotAsked, NotFound, add_problems, require_no_nul
 from services.casebook.questions import Questions, cursor_behind
 from services.casebook.shaping import Shaper, act_of
 from services.casebook.trace_api import add_traces
@@ -106,6 +106,7 @@ def casebook_api(
         summary="Every case of the city, in the state in which everybody sees it.",
         description=(__doc__ or "").partition("\n\n")[2],
         responses=REFUSALS,
+        dependencies=[Depends(require_no_nul)],
     )
     shaper, known = Shaper(city), Known(city, questions)
     _add_cases(app, questions, shaper, known, clock)

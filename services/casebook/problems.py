@@ -87,6 +87,17 @@ def add_problems(app: FastAPI) -> None:
         )
 
 
+def require_no_nul(request: Request) -> None:
+    """Refuse a NUL in a question: PostgreSQL has no text that holds one, and would seem to be away.
+
+    Raises:
+        NotAsked: there is one.
+    """
+    fields = [name for name, value in (*request.path_params.items(), *request.query_params.items()) if "\x00" in value]
+    if fields:
+        raise NotAsked(fields[0], "it holds a NUL character", "Leave it out (%00).")
+
+
 def _parameters(request: Request) -> tuple[str, ...]:
     """The names of the query's parameters at this address."""
     dependant = getattr(request.scope.get("route"), "dependant", None)

@@ -538,3 +538,19 @@ async def test_who_must_have_each_event_is_told_for_a_case_and_for_an_event(
     assert (await ask(client, f"/api/deliveries/{forwarded['event_id']}"))["events"] == [forwarded]
     for nothing in ("/api/deliveries/none", "/api/cases/none/deliveries"):
         assert (await client.get(nothing)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/api/cases?id=%00",
+        "/api/cases/a%00b",
+        "/api/cases/%00/timeline",
+        "/api/rejected?event_type=x%00",
+        "/api/trace/%00",
+    ],
+)
+async def test_a_nul_is_refused_and_the_database_is_not_called_away(client: httpx.AsyncClient, address: str) -> None:
+    answer = await client.get(address)
+    assert answer.status_code == 422, answer.text
+    assert "NUL" in answer.json()["detail"]

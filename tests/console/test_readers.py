@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import html
 import re
 
@@ -107,8 +108,9 @@ async def test_a_stream_that_was_cut_off_goes_on_behind_the_last_event_that_the_
                     return found
         return found
 
-    assert await first_rows(recent[-3].id, 2) == [recent[-2].id, recent[-1].id]
-    assert await first_rows("too-long-ago", 5) == [each.id for each in recent[-30:][:5]]
+    async with asyncio.timeout(20):
+        assert await first_rows(recent[-3].id, 2) == [recent[-2].id, recent[-1].id]
+        assert await first_rows("too-long-ago", 5) == [each.id for each in recent[-30:][:5]]
 
 
 async def test_an_agency_that_has_no_page_is_no_link(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
