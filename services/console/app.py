@@ -116,6 +116,11 @@ def _add_failures(app: FastAPI, parts: Parts) -> None:
     def other(request: Request, error: HTTPException) -> HTMLResponse:
         return _said(parts, request, error.status_code, "not_there" if error.status_code == 404 else "not_so")
 
+    @app.exception_handler(Exception)
+    def failed(request: Request, error: Exception) -> HTMLResponse:
+        log.error("page_failed", path=request.url.path, error=type(error).__name__)  # the server logs the rest of it
+        return _said(parts, request, 500, "failed", type(error).__name__)
+
 
 def _said(parts: Parts, request: Request, status: int, key: str, detail: str = "") -> HTMLResponse:
     """A page, or the part of one, that says what is the matter. Never a blank one."""

@@ -154,3 +154,20 @@ async def test_a_text_that_turns_the_reading_direction_turns_nothing_beside_it(s
         case = (await client.get(f"/cases/{shown.logbook.case_id('parked')}")).text
     assert "<bdi>ops-7</bdi>" in acts
     assert "<h1><bdi>" in case
+
+
+async def test_a_fault_of_the_console_s_own_is_told_with_a_way_on(
+    shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("a secret")
+
+    monkeypatch.setattr(shown.parts.casebook, "ask", fail)
+    async with shown.client() as client:
+        answer = await client.get("/cases/x")
+    assert answer.status_code == 500
+    assert "content-security-policy" in answer.headers
+    assert "This page failed" in answer.text
+    assert "ZeroDivisionError" in answer.text
+    assert "a secret" not in answer.text
+    assert 'href="/cases"' in answer.text
