@@ -71,7 +71,7 @@ async def stored(adapter: SmallAdapter) -> list[tuple[str, bytes]]:
     return [(row.type, row.data) for row in rows]
 
 
-async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], Any], seconds: float = 30.0) -> None:
     end = time.monotonic() + seconds
     while not (found := condition()) and not (asyncio.iscoroutine(found) and await found):
         assert time.monotonic() < end, "it did not come to pass"
@@ -79,7 +79,7 @@ async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
 
 
 async def until_stored(adapter: SmallAdapter, count: int) -> list[tuple[str, bytes]]:
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while len(found := await stored(adapter)) < count:
         assert time.monotonic() < end, found
         await asyncio.sleep(0.02)
