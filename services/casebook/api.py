@@ -124,7 +124,7 @@ def _add_cases(app: FastAPI, questions: Questions, shaper: Shaper, known: Known,
     @app.get("/api/cases", tags=["cases"])
     def list_cases(filters: Annotated[CaseFilters, Query()]) -> CasePage:
         """Cases, the newest first. Follow `next` for more: no case comes twice, whatever arrives meanwhile."""
-        known.case_filters(filters.agency, filters.service_code)
+        known.require_of_cases(filters.agency, filters.service_code)
         now = utc_now(clock())
         areas = shaper.areas_in(filters.area) if filters.area is not None else []
         found, following = cursor_behind(questions.cases(filters, areas, now), filters.limit, "opened_at")
@@ -158,7 +158,7 @@ def _add_cases(app: FastAPI, questions: Questions, shaper: Shaper, known: Known,
     @app.get("/api/parked", tags=["cases"])
     def list_parked(page: Annotated[ParkedFilters, Query()]) -> ParkedPage:
         """Cases whose decision failed and that wait for a person, the longest waiting first."""
-        known.case_filters(page.agency)
+        known.require_of_cases(page.agency)
         now = utc_now(clock())
         rows, held = questions.parked(page)
         found, following = cursor_behind(rows, page.limit, "parked_at")
@@ -199,8 +199,9 @@ def _add_refusals(app: FastAPI, questions: Questions, shaper: Shaper, known: Kno
     @app.get("/api/rejected", tags=["refusals"])
     def list_rejected(request: Request, filters: Annotated[RejectionFilters, Query()]) -> RejectionPage:
         """Refused events, the newest first, with every reason."""
-        caller, asked = caller_in(request), own(filters, caller_in(request))
-        known.sender(asked.agency)
+        caller = caller_in(request)
+        asked = own(filters, caller)
+        known.require_sender(asked.agency)
         rows = questions.rejections(asked)
         found, following = cursor_behind(rows, filters.limit, "rejected_at")
         acts = questions.acts_on([row.id for row in found])

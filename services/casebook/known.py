@@ -20,7 +20,7 @@ class Known:
     city: City
     questions: Questions
 
-    def case_filters(self, agency: str | None, service_code: str | None = None) -> None:
+    def require_of_cases(self, agency: str | None, service_code: str | None = None) -> None:
         """
         Raises:
             NotAsked: neither the city nor any case knows the agency, or the service.
@@ -33,7 +33,7 @@ class Known:
         problem = f"{city.id} has no service {service_code!r}"
         raise NotAsked("service_code", problem, nearest(service_code, city.services))
 
-    def sender(self, agency: str | None) -> None:
+    def require_sender(self, agency: str | None) -> None:
         """
         Raises:
             NotAsked: neither the city nor any refused event knows the sender.

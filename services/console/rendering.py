@@ -165,8 +165,7 @@ class Pages:
 def _back(request: Request) -> str:
     """The page to which a choice of language leads back: this one; after a form that was sent, the form's own."""
     if request.method in ("GET", "HEAD"):
-        path = request.scope.get("raw_path", b"").decode("latin-1") or request.url.path
-        return path + (f"?{request.url.query}" if request.url.query else "")
+        return request.url.path + (f"?{request.url.query}" if request.url.query else "")
     try:
         came = urlsplit(request.headers.get("referer", ""))
     except ValueError:
