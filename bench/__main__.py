@@ -13,8 +13,8 @@ from rich.console import Console
 from bench import agency, console, lifecycle, memory, reconcile, secured, simulate, sql, stage, state
 from bench.lifecycle import CASES_DEFAULT
 from bench.machine import machine
+from bus.collecting import tune_collector
 from bus.logs import configure_logs
-from bus.process import tune_collector
 
 Measure = Callable[[argparse.Namespace], Coroutine[Any, Any, dict[str, Any]]]
 

@@ -30,11 +30,12 @@ from adapters.sources.files.source import KIND
 from bus.agency_tables import NAME, TABLES, VERSION
 from bus.cases import KnownCases
 from bus.city import City, city_path, load_city
+from bus.collecting import tune_collector
 from bus.database import Database
 from bus.inbox import Inbox
 from bus.logs import configure_logs
 from bus.outbox import Outbox
-from bus.process import serving, tune_collector
+from bus.process import serving
 from bus.topics import in_topic
 
 AGENCY = "communications"

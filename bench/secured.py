@@ -20,9 +20,9 @@ from rich.table import Table
 
 from bench.stage import subak_stage
 from bus.city import city_path, load_city
+from bus.collecting import tune_collector
 from bus.kafka import KafkaSettings, ensure_topics
 from bus.logs import configure_logs
-from bus.process import tune_collector
 from deploy.local.kafka import LocalKafka
 
 TURNS = 3

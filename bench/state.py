@@ -24,10 +24,10 @@ import uvloop
 from rich.table import Table
 
 from bus.city import City, city_path, load_city
+from bus.collecting import tune_collector
 from bus.kafka import KafkaSettings, Output, TransactionalProducer, ensure_topics, partition_for
 from bus.kafka.stage import Stage
 from bus.logs import configure_logs
-from bus.process import tune_collector
 from bus.records import Record
 from bus.topics import CASES, EVENTS
 from deploy.local.kafka import LocalKafka

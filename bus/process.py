@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import signal
 import socket
 import sys
@@ -18,6 +17,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 
+from bus.collecting import collect_by_the_clock, tune_collector
 from bus.connections import BoundedProtocol
 from bus.logs import get_logger
 from schemas.failures import Misconfigured, Retryable
@@ -26,17 +26,6 @@ log = get_logger("process")
 
 EXIT_MISCONFIGURED = 78
 EXIT_FAILED = 70
-
-
-def tune_collector() -> None:
-    """Let Python's cycle collector look less often: a stage makes millions of objects, and none of them in cycles.
-
-    With the default (each 700 new objects, and every tenth time everything) it took a fifth of the workflows stage's
-    time, growing with the number of cases in memory.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 def run_process(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
@@ -60,6 +49,7 @@ async def _run(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    collecting = asyncio.create_task(collect_by_the_clock(), name="collecting")
     try:
         await main(stopping)
     except Misconfigured as error:
@@ -69,6 +59,8 @@ async def _run(main: Callable[[asyncio.Event], Awaitable[None]]) -> int:
     except Exception as error:
         log.exception("process_failed", error=str(error))
         return EXIT_FAILED
+    finally:
+        collecting.cancel()
     log.info("process_stopped")
     return 0
 

@@ -47,7 +47,7 @@ class LaneSettings:
     batch_records_max: int = 2000
     """Records in one transaction. More is faster; an abort repeats at most this many."""
 
-    queue_records_max: int = 8000
+    queue_records_max: int = 4000
     """Records that may wait in memory before reading of this number pauses (one more poll may come); it goes on at
     half of that."""
 

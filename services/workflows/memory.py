@@ -131,7 +131,7 @@ class Memory:
             self.cases.pop(id, None)
             return
         before = self.cases.get(id)
-        self.cases[case.id] = shared(case)
+        self.cases[case.id] = shared(case, before)
         for name, due in case.timers.items():
             if due > 0 and (before is None or before.timers.get(name) != due):
                 heapq.heappush(self._timers, (due, case.id, name))

@@ -7,8 +7,12 @@ stays as it is, since an interned text costs memory of its own. A case says the 
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from itertools import compress
+from operator import attrgetter, is_not
 from sys import intern
+from typing import Any
 
 import msgspec
 
@@ -27,28 +31,34 @@ _TEXT = (str, str | None)
 _TEXTS = tuple[str, ...]
 
 
-def shared(case: Case) -> Case:
-    """The same case, with the city's one copy of each word."""
-    texts, lists = _fields(type(case))
-    for name in texts:
-        text = getattr(case, name)
-        if text and len(text) <= WORD_MAX and " " not in text:
-            msgspec.structs.force_setattr(case, name, intern(text))
-    for name in lists:
-        words = getattr(case, name)
-        if words and len(words) <= WORDS_MAX and max(map(len, words)) <= WORD_MAX:
-            msgspec.structs.force_setattr(case, name, _words(words))
+def shared(case: Case, before: CaseState | None = None) -> Case:
+    """The same case, with the city's one copy of each word.
+
+    Args:
+        before: the case as it was, with its words shared: what it still has of them is not looked at again.
+    """
+    names, read = _fields(type(case))
+    values = read(case)
+    changed: Iterable[tuple[str, Any]] = zip(names, values, strict=True)
+    if before is not None and type(before) is type(case):
+        changed = compress(changed, map(is_not, values, read(before)))
+    for name, value in changed:
+        if not value:
+            continue
+        if type(value) is tuple:
+            if len(value) <= WORDS_MAX and max(map(len, value)) <= WORD_MAX:
+                msgspec.structs.force_setattr(case, name, _words(value))
+        elif len(value) <= WORD_MAX and " " not in value:
+            msgspec.structs.force_setattr(case, name, intern(value))
     return case
 
 
 @lru_cache(maxsize=100)
-def _fields(kind: type[CaseState]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Of a kind of case the fields that hold a text, and those that hold a list of texts."""
+def _fields(kind: type[CaseState]) -> tuple[tuple[str, ...], Callable[[CaseState], tuple[Any, ...]]]:
+    """The fields of a kind of case that hold a text or a list of texts, and what reads them all at once."""
     fields = [field for field in msgspec.structs.fields(kind) if field.name not in _OWN]
-    return (
-        tuple(field.name for field in fields if field.type in _TEXT),
-        tuple(field.name for field in fields if field.type == _TEXTS),
-    )
+    names = tuple(field.name for field in fields if field.type in _TEXT or field.type == _TEXTS)
+    return names, attrgetter(*names)
 
 
 @lru_cache(maxsize=TUPLES_MAX)
