@@ -27,6 +27,7 @@ from schemas.types.budgets import (
     BudgetPaid,
     BudgetReleased,
     BudgetRevised,
+    BudgetTransferArrived,
     BudgetTransferReceived,
     BudgetTransferred,
 )
@@ -142,6 +143,7 @@ __all__ = [
     "BudgetPaid",
     "BudgetReleased",
     "BudgetRevised",
+    "BudgetTransferArrived",
     "BudgetTransferReceived",
     "BudgetTransferred",
     "CaseEscalated",

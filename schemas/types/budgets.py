@@ -98,6 +98,14 @@ class BudgetTransferReceived(Message):
     """The transfer, by the sender's reference."""
 
 
+@event_type("subak.budget.transferarrived.v1", owner=OWNER, publisher="bus")
+class BudgetTransferArrived(Message):
+    """A transfer has arrived at the other line, `from_case`: this one need not wait for it any more."""
+
+    transfer_id: Text64
+    """The transfer, by the sender's reference."""
+
+
 @event_type("subak.budget.released.v1", owner=OWNER, publisher="bus")
 class BudgetReleased(Message):
     """A proposal, `from_case`, has ended: what it did not spend is the line's again."""

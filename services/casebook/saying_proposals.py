@@ -42,6 +42,10 @@ SAYS: Mapping[str, tuple[str, str]] = {
     "subak.budget.revised.v1": ("Anggaran diubah{reason}", "The line is revised{reason}"),
     "subak.budget.transferred.v1": ("{amount} digeser ke {to_line}{reason}", "{amount} moves to {to_line}{reason}"),
     "subak.budget.transferreceived.v1": ("{amount} diterima dari {from_case}", "{amount} comes from {from_case}"),
+    "subak.budget.transferarrived.v1": (
+        "Pergeseran {transfer_id} tiba di {from_case}",
+        "The transfer {transfer_id} has arrived at {from_case}",
+    ),
     "subak.budget.released.v1": (
         "{amount} kembali dari usulan {from_case}{reason}",
         "{amount} comes back from the proposal {from_case}{reason}",

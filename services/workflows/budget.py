@@ -6,7 +6,8 @@ A line is a case of its own, so one partition sees every allocation, one after t
 once, what is set aside never passes the appropriation, nor the appropriation its ceiling. A proposal is another case
 and may be in another partition, so the line first sets the money aside, and then tells the proposal (`messages.py`). A
 proposal that cannot take it says so, and the line takes the allocation back. In between the money is nobody else's, so
-it is never given twice; a transfer between lines goes the same way.
+it is never given twice. A transfer between lines goes the same way, and the other line says that it has arrived: until
+then the line that gave it does not close, since it may come back.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from schemas.types.budgets import (
     BudgetClosed,
     BudgetReleased,
     BudgetRevised,
+    BudgetTransferArrived,
     BudgetTransferReceived,
     BudgetTransferred,
 )
@@ -79,6 +81,8 @@ class BudgetCase(CaseState, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     reminders: int = 0
     references: tuple[str, ...] = ()
     """All allocations and transfers that it has had, by the senders' references."""
+    on_the_way: tuple[str, ...] = ()
+    """Transfers of it that have neither arrived nor come back, by their references."""
 
     @property
     def set_aside(self) -> Decimal:
@@ -184,7 +188,8 @@ def transferred(case: BudgetCase, data: BudgetTransferred, step: Step) -> Budget
         from_case=case.id, amount=as_money(amount, case.currency), transfer_id=data.transfer_id
     )
     step.tell(data.to_line, message)
-    return _moved(change(case, references=(*case.references, data.transfer_id)), -amount)
+    references, on_the_way = (*case.references, data.transfer_id), (*case.on_the_way, data.transfer_id)
+    return _moved(change(case, references=references, on_the_way=on_the_way), -amount)
 
 
 @budget.on(BudgetTransferReceived, states=[OPEN], to="same")
@@ -193,7 +198,14 @@ def received(case: BudgetCase, data: BudgetTransferReceived, step: Step) -> Budg
     amount = require_currency(data.amount, case.currency, "data.amount", "the budget line")
     fix = "Give it to another line."
     require_within(Decimal(case.ceiling) + amount, AMOUNT_MAX, case.currency, "data.amount", "what can be counted", fix)
+    step.tell(data.from_case, BudgetTransferArrived(from_case=case.id, transfer_id=data.transfer_id))
     return _moved(case, amount)
+
+
+@budget.on(BudgetTransferArrived, states=[OPEN], to="same")
+def arrived(case: BudgetCase, data: BudgetTransferArrived, step: Step) -> BudgetCase:
+    """What was transferred is the other line's."""
+    return _no_longer_on_the_way(case, data.transfer_id)
 
 
 @budget.on(MessageRefused, states=[OPEN], to="same")
@@ -201,7 +213,9 @@ def taken_back(case: BudgetCase, data: MessageRefused, step: Step) -> BudgetCase
     """The other case could not take the money: it is this line's again."""
     message = message_in(data)
     if isinstance(message, BudgetTransferReceived):
-        return _moved(case, message.amount.decimal)
+        return _moved(_no_longer_on_the_way(case, message.transfer_id), message.amount.decimal)
+    if isinstance(message, BudgetTransferArrived):
+        return case  # the other line has closed: nothing was to come back to it
     assert isinstance(message, ProposalBudgeted)
     kept = tuple(allocation for allocation in case.allocations if allocation.id != message.allocation_id)
     return change(case, allocations=kept)
@@ -217,6 +231,9 @@ def closed(case: BudgetCase, data: BudgetClosed, step: Step) -> BudgetCase:
         raise refuse(
             "money_set_aside", "type", problem, "Close it when they have ended; `subak trace` shows where they are."
         )
+    if case.on_the_way:
+        problem = f"the transfer {case.on_the_way[0]} has not arrived yet, and may come back"
+        raise refuse("transfer_on_the_way", "type", problem, "Close it again in a minute, when the other line has it.")
     return change(case, state=CLOSED)
 
 
@@ -256,6 +273,10 @@ def _with_bounds(case: BudgetCase, ceiling: Decimal, appropriation: Decimal, fie
         problem = f"{text_of(case.set_aside)} {case.currency} of the line is set aside or spent already"
         raise refuse("below_set_aside", f"{field}.amount", problem, "Leave at least that much.")
     return change(case, ceiling=text_of(ceiling), appropriation=text_of(appropriation))
+
+
+def _no_longer_on_the_way(case: BudgetCase, transfer_id: str) -> BudgetCase:
+    return change(case, on_the_way=tuple(other for other in case.on_the_way if other != transfer_id))
 
 
 def _moved(case: BudgetCase, amount: Decimal) -> BudgetCase:

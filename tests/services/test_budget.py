@@ -140,6 +140,26 @@ def test_a_transfer_moves_money_and_ceiling_and_a_refused_one_comes_back() -> No
     assert (found.case(LINE).ceiling, found.case(LINE).appropriation) == ("700", "500")
 
 
+def test_a_line_waits_for_its_transfers_before_it_closes_since_one_may_come_back() -> None:
+    found = Musrenbang().line().line(OTHER_LINE)
+    found.say(FINANCE, transfer(300, "T-1", NOBODY), LINE)
+    found.say(FINANCE, BudgetClosed(), LINE)
+    found.settle()
+    assert found.why()[0] == "transfer_on_the_way"
+    assert (found.case(LINE).appropriation, found.case(LINE).on_the_way) == ("800", ())
+    found.told(FINANCE, transfer(300, "T-2"), LINE)
+    assert found.case(LINE).on_the_way == ()
+    found.told(FINANCE, BudgetClosed(), LINE)
+    assert (found.case(LINE).state, found.case(OTHER_LINE).appropriation) == (CLOSED, "1100")
+
+
+def test_a_line_keeps_what_arrived_also_where_the_giver_cannot_hear_of_it() -> None:
+    found = Musrenbang().line().line(OTHER_LINE)
+    found.told(FINANCE, BudgetTransferReceived(from_case=NOBODY, amount=idr(100), transfer_id="T-0"), LINE)
+    assert [answer.message_type for answer in found.sent(MessageRefused)] == ["subak.budget.transferarrived.v1"]
+    assert found.case(LINE).appropriation == "900"
+
+
 def test_the_line_of_a_year_that_is_over_is_reminded_of_after_a_time_and_not_at_once() -> None:
     found = Musrenbang()
     past = BudgetCeilingSet(
