@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable
+from sys import intern
 from typing import NamedTuple
 
 from sqlalchemy import Connection, bindparam, select
@@ -98,4 +99,5 @@ _ONE = select(cases.c.jurisdiction, cases.c.correlationid).where(
 
 def _told(event: Event) -> KnownCase:
     opens = event.type in registry and registry.get(event.type).opens_case
-    return KnownCase(event.jurisdiction, event.correlationid or (event.id if opens else None))
+    area = intern(event.jurisdiction) if event.jurisdiction is not None else None  # one of a city's few hundred
+    return KnownCase(area, event.correlationid or (event.id if opens else None))
