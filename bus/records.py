@@ -8,7 +8,6 @@ from struct import unpack
 
 import msgspec
 
-
 IDS_MAX = 5000
 """Case ids whose partition is remembered."""
 
