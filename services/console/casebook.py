@@ -10,6 +10,7 @@ import asyncio
 import contextvars
 import time
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -80,6 +81,18 @@ class Casebook:
         if answer.status_code == httpx.codes.FORBIDDEN:
             raise NotAllowed(detail)
         raise CasebookAway(f"the casebook cannot answer now ({answer.status_code}): {detail}")
+
+    async def has_case(self, id: str) -> bool:
+        """Whether there is such a case: what was refused may never have become one.
+
+        Raises:
+            CasebookAway, NotAllowed, IssuerAway: as `ask`.
+        """
+        try:
+            await self.ask(f"/api/cases/{quote(id, safe='')}")
+        except (NotThere, WrongQuestion):
+            return False
+        return True
 
     async def summary(self) -> Answer:
         """The whole city, as it was at most `KEEP_SECONDS` ago.

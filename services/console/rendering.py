@@ -122,6 +122,7 @@ class Pages:
             t=partial(words.text, language),
             word=partial(words.known, language),
             agency=partial(self.agency_name, language),
+            level=partial(self.level_name, language),
             name=partial(_name, language),
             moment=self.moment,
             clock=self.clock,
@@ -144,6 +145,11 @@ class Pages:
         if id in RESERVED_AGENCY_IDS:
             return words.known(language, "process", id)
         found = self.city.agencies.get(id)
+        return localised(found.name, language, *self.city.languages) if found is not None else id
+
+    def level_name(self, language: str, id: str) -> str:
+        """What people call a level of the city: a ward, a district."""
+        found = next((level for level in self.city.levels if level.id == id), None)
         return localised(found.name, language, *self.city.languages) if found is not None else id
 
     def moment(self, text: str | float | None) -> str:

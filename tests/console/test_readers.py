@@ -113,6 +113,43 @@ async def test_a_stream_that_was_cut_off_goes_on_behind_the_last_event_that_the_
         assert await first_rows("too-long-ago", 5) == [each.id for each in recent[-30:][:5]]
 
 
+async def test_a_refused_event_leads_to_its_case_only_where_there_is_one(
+    shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    casebook = shown.parts.casebook
+    found = (await casebook.ask("/api/rejected", code="unknown_service"))["rejected"][0]
+    whole, real = await casebook.ask(f"/api/rejected/{found['id']}"), casebook.ask
+    async with shown.client() as client:
+        for case_id, is_link in ((shown.logbook.case_id("parked"), True), ("no such case", False)):
+
+            async def ask(address: str, case_id: str = case_id, **asked: object) -> dict[str, object]:
+                return {**whole, "case_id": case_id} if "rejected" in address else await real(address, **asked)
+
+            monkeypatch.setattr(casebook, "ask", ask)
+            text = (await client.get("/rejected/x")).text
+            assert case_id in text
+            assert ('href="/cases/' in text) is is_link
+            assert ("There is no such case." in text) is not is_link
+
+
+@pytest.mark.parametrize("page", ["/cases?stat=closed", "/rejected?cod=unknown_service", "/parked?eror=another"])
+async def test_a_filter_that_is_spelled_wrong_is_refused_and_not_passed_over(shown: Shown, page: str) -> None:
+    async with shown.client() as client:
+        answer = await client.get(page)
+    assert answer.status_code == 422
+    assert page.split("?")[1].split("=")[0] in answer.text
+
+
+async def test_a_level_is_said_in_the_reader_s_language(shown: Shown) -> None:
+    async with shown.client() as client:
+        for language, word in (("id", "Kecamatan"), ("en", "District")):
+            asked = {"accept-language": language}
+            assert f">{word}</td>" in (await client.get("/catalogue", headers=asked)).text
+    city = shown.parts.city
+    assert shown.parts.pages.level_name("id", "of old") == "of old"
+    assert {agency.level for agency in city.agencies.values()} <= {level.id for level in city.levels}
+
+
 async def test_an_agency_that_has_no_page_is_no_link(shown: Shown, monkeypatch: pytest.MonkeyPatch) -> None:
     found = (await shown.parts.casebook.ask("/api/rejected", code="unknown_service"))["rejected"][0]
     whole = await shown.parts.casebook.ask(f"/api/rejected/{found['id']}")

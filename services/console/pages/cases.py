@@ -27,9 +27,12 @@ CaseId = Annotated[str, Path(max_length=128)]
 
 
 class Asked(BaseModel):
-    """What a form or a link asks for. Empty fields count as not asked; the casebook checks the values."""
+    """What a form or a link asks for. Empty fields count as not asked; the casebook checks the values.
 
-    model_config = ConfigDict(extra="ignore")
+    A field that is not here is refused: a filter that is spelled wrong would show all cases as if they were of it.
+    """
+
+    model_config = ConfigDict(extra="forbid")
 
     id: Word = ""
     state: Word = ""

@@ -36,7 +36,7 @@ Deed = Literal["replay", "discard"]
 class Asked(BaseModel):
     """Which rows: one, or a group."""
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="forbid")
 
     id: Word = ""
     code: Word = ""

@@ -123,6 +123,7 @@ def router(parts: Parts) -> APIRouter:
     @routes.get("/rejected/{rejection_id}")
     async def rejection(request: Request, rejection_id: Annotated[str, Path(max_length=128)]) -> HTMLResponse:
         found = await casebook.ask(f"/api/rejected/{quote(rejection_id, safe='')}")
-        return pages.answer(request, "rejection.html", found=found)
+        is_known = await casebook.has_case(found["case_id"])
+        return pages.answer(request, "rejection.html", found=found, case_is_known=is_known)
 
     return routes
